@@ -1,0 +1,43 @@
+#include "common/block_hash.h"
+
+#include <xxhash.h>
+
+#include "common/check.h"
+
+namespace bessemer {
+
+BlockHash content_hash(std::string_view bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
+std::string content_hash_hex(std::string_view bytes) {
+  const BlockHash hash = content_hash(bytes);
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(hash.high),
+                static_cast<unsigned long long>(hash.low));
+  return text;
+}
+
+BlockHash chain(BlockHash parent, std::span<const int32_t> ids) {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  XXH3_128bits_update(&state, &parent, sizeof parent);
+  XXH3_128bits_update(&state, ids.data(), ids.size_bytes());
+  const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  return {hash.low64, hash.high64};
+}
+
+std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids, int32_t block_tokens) {
+  CHECK(block_tokens > 0);
+  const size_t step = static_cast<size_t>(block_tokens);
+  std::vector<BlockHash> hashes;
+  hashes.reserve(ids.size() / step);
+  for (size_t at = 0; at + step <= ids.size(); at += step) {
+    root = chain(root, ids.subspan(at, step));
+    hashes.push_back(root);
+  }
+  return hashes;
+}
+
+}  // namespace bessemer

@@ -1,0 +1,25 @@
+// The chained hash of a prefix: one XXH3-128 per full KV block over (parent, ids). Router and worker compute the same chain.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bessemer {
+
+struct BlockHash {
+  uint64_t low = 0, high = 0;
+  bool operator==(const BlockHash&) const = default;
+};
+
+// Content hash of any bytes, as hex (32 digits): model cards, tokenizers, files.
+std::string content_hash_hex(std::string_view bytes);
+BlockHash content_hash(std::string_view bytes);
+
+// Hash of one block under `parent` (the root of the chain for the first).
+BlockHash chain(BlockHash parent, std::span<const int32_t> ids);
+// One hash per full block of `ids`, oldest first.
+std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids, int32_t block_tokens);
+
+}  // namespace bessemer

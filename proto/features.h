@@ -1,0 +1,20 @@
+// The numbers of proto/features.md, for Hello.features and Start.requires.
+#pragma once
+#include <cstdint>
+
+namespace bessemer {
+
+enum class Feature : uint32_t {
+  generate = 1,
+  parallel_choices = 2,
+  penalties = 3,
+  logit_bias = 4,
+  logprobs = 5,
+  prompt_logprobs = 6,
+  min_p = 7,
+  chunked_input = 8,
+  banned_sequences = 9,
+  typical_p = 10,
+};
+
+}  // namespace bessemer

@@ -1,0 +1,23 @@
+// Which backends this process can use. The CPU ones are built in; others are shared libraries beside the binary.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/backend/backend.h"
+
+namespace bessemer {
+
+struct BackendOptions {
+  int32_t threads = 0;         // CPU: 0 = what affinity and cgroup allow
+  std::string isa;             // CPU: "" = the best there is, "scalar", "avx2", "avx512"; for tests
+};
+
+// `name`: "auto", "cpu", "reference", "cuda", "vulkan". NotFound or FailedPrecondition names what is missing and the remedy.
+StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name, const BackendOptions& options);
+
+// One line each, for start-up logs and `bessemer --version`: "cpu: AVX2, 2 threads", "cuda: not found (...)".
+std::vector<std::string> describe_backends();
+
+}  // namespace bessemer

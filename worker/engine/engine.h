@@ -1,0 +1,58 @@
+// The engine thread: it alone owns sequences and KV accounting (E1), fed by a bounded mailbox.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/clock.h"
+#include "worker/engine/request.h"
+#include "worker/engine/runner.h"
+
+namespace bessemer {
+
+struct EngineOptions {
+  int32_t step_tokens = 512;        // rows per step at most: bounds how long a running stream waits for a prefill chunk
+  int32_t max_waiting = 256;        // requests admitted and not yet running; beyond it Rejected{queue_full}
+  int32_t mailbox_capacity = 1024;  // commands not yet seen by the engine thread
+};
+
+// A snapshot that any thread may read.
+struct EngineStats {
+  uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, preemptions = 0;
+  int32_t running = 0, waiting = 0;            // requests
+  int32_t slots_open = 0;
+  int64_t backlog_tokens = 0;                  // prompt tokens admitted and not yet computed
+  int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
+  int64_t step_us = 0;                         // exponential mean
+  double prefill_tokens_per_s = 0;             // exponential mean over steps with prefill
+  bool work_pending = false;
+};
+
+class Engine {
+ public:
+  // Called on the engine thread with all that one pass produced, oldest first; must not block. Events of one attempt never
+  // come from two passes at once.
+  using Sink = std::function<void(StepId, std::vector<EngineEvent>)>;
+
+  // `runner` and `clock` outlive the engine.
+  Engine(EngineOptions options, Runner& runner, const Clock& clock, Sink sink);
+  ~Engine();  // stops
+
+  // Any thread. False: the mailbox is full or the engine is stopping; no event follows.
+  bool submit(Request request);
+  // Any thread; never refused. No choices: all. An unknown or ended attempt is not an error.
+  void cancel(AttemptId attempt, std::span<const int32_t> choices = {});
+  // No new requests are admitted (Rejected{draining}); running ones finish.
+  void drain();
+  // Fails what is left and joins the thread. Idempotent.
+  void stop();
+  EngineStats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bessemer
