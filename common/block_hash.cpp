@@ -1,5 +1,6 @@
 #include "common/block_hash.h"
 
+#define XXH_STATIC_LINKING_ONLY  // XXH3_state_t as a value
 #include <xxhash.h>
 
 #include "common/check.h"

@@ -1,4 +1,4 @@
-// The numbers of proto/features.md, for Hello.features and Start.requires.
+// The numbers of proto/features.md, for Hello.features and Start.required_features.
 #pragma once
 #include <cstdint>
 

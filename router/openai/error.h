@@ -1,0 +1,34 @@
+// The one shape of errors: {"error": {"message", "type", "param", "code"}} with its HTTP status.
+#pragma once
+#include <optional>
+#include <string>
+
+namespace bessemer {
+
+struct ApiError {
+  int status = 500;
+  std::string message;
+  std::string type = "server_error";
+  std::optional<std::string> param, code;
+  std::optional<int> retry_after_ms;  // becomes Retry-After and retry-after-ms
+  bool retryable = true;              // false adds x-should-retry: false
+};
+
+// 400 invalid_request_error naming `param`.
+ApiError bad_request(std::string message, std::string param, std::string code = "invalid_value");
+ApiError unsupported_parameter(std::string param, std::string why);
+ApiError missing_parameter(std::string param);
+ApiError context_length_exceeded(int64_t prompt_tokens, int64_t wanted_tokens, int64_t max_model_len, std::string param);
+ApiError model_not_found(const std::string& model);
+ApiError url_not_found(const std::string& method, const std::string& path);
+ApiError method_not_supported(const std::string& method, const std::string& path);
+ApiError body_too_large(size_t limit_bytes);
+ApiError server_error(std::string message);
+ApiError unavailable(std::string message, int retry_after_ms);
+ApiError overloaded(std::string message, int retry_after_ms);
+ApiError deadline_exceeded(std::string message);
+
+// {"error": {...}} on one line.
+std::string render_error(const ApiError& error);
+
+}  // namespace bessemer
