@@ -1,4 +1,15 @@
 # Every library the project takes from the distribution, in one place.
+
+# One binary that starts on any newer distribution: where the distribution ships an archive beside a shared library, link the
+# archive. libstdc++ stays shared, since the CUDA plug-in must use the same one; prometheus-cpp has no archive in Debian.
+set(link_archives OFF)
+if(BESSEMER_STATIC AND NOT BESSEMER_SANITIZE)
+  set(link_archives ON)
+  set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+  set(OPENSSL_USE_STATIC_LIBS TRUE)
+  set(ZLIB_USE_STATIC_LIBS TRUE)
+endif()
+
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(absl CONFIG REQUIRED)
@@ -16,3 +27,28 @@ find_package(OpenSSL REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+
+# Config packages name their shared libraries by full path: point them at the archives beside.
+function(bessemer_link_archives)
+  foreach(target ${ARGN})
+    if(NOT TARGET ${target})
+      continue()
+    endif()
+    foreach(property IMPORTED_LOCATION IMPORTED_LOCATION_NONE IMPORTED_LOCATION_RELEASE)
+      get_target_property(location ${target} ${property})
+      if(NOT location MATCHES "^(.*)\\.so[.0-9]*$")
+        continue()
+      endif()
+      set(archive "${CMAKE_MATCH_1}.a")
+      if(EXISTS "${archive}")
+        set_target_properties(${target} PROPERTIES ${property} "${archive}" IMPORTED_NO_SONAME ON)
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+
+if(link_archives)
+  get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
+  list(FILTER imported INCLUDE REGEX "^(absl::|gRPC::|protobuf::lib|re2::|c-ares::|yaml-cpp)")
+  bessemer_link_archives(${imported})
+endif()
