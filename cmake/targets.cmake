@@ -10,7 +10,8 @@ function(bessemer_library name)
   endif()
 endfunction()
 
-# bessemer_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds]): a GoogleTest program, one CTest entry.
+# bessemer_test(<name> SOURCES ... DEPS ... [LABELS ...] [TIMEOUT seconds]): a GoogleTest program, one CTest entry. Label tsan:
+# it is free of gRPC and runs under TSan as well; label soak: only by `make soak`.
 function(bessemer_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -20,6 +21,9 @@ function(bessemer_test name)
     set(ARG_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  if("tsan" IN_LIST ARG_LABELS)
+    add_dependencies(tsan_tests ${name})
+  endif()
 endfunction()
 
 # bessemer_fuzzer(<name> SOURCES ... DEPS ...): a libFuzzer program, only in the fuzz preset.
@@ -31,5 +35,10 @@ function(bessemer_fuzzer name)
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE bessemer_flags ${ARG_DEPS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-  set_property(GLOBAL APPEND PROPERTY BESSEMER_FUZZERS ${name})
+  add_dependencies(fuzzers ${name})
 endfunction()
+
+# What `make test-tsan`, `make bench` and `make fuzz` build: every test labelled tsan, every benchmark, every fuzzer.
+add_custom_target(tsan_tests)
+add_custom_target(benchmarks)
+add_custom_target(fuzzers)

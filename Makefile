@@ -1,0 +1,87 @@
+# A thin face over CMake presets. Every target installs what it needs (Debian 12, root or sudo) and can be run again at will.
+#
+#   make serve    build, fetch the small default model, start a router and two workers on this machine
+#   make test     what CI runs: build, unit, contract, differential and end-to-end tests, sanitizer builds
+#   make build    build/release/bessemer
+#   make bench    kernels against the roofline, router overhead
+#   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
+#   make soak     long runs: load with disconnects, scheduler simulation
+#   make lint     formatting, include directions, clang-tidy
+#   make format   rewrite the sources with clang-format
+#   make clean    remove build/
+
+MODEL   ?= smollm2
+WORKERS ?= 2
+PORT    ?= 8000
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+JOBS    ?= $(shell nproc)
+
+SETUP := deploy/setup/install.sh
+
+.DEFAULT_GOAL := build
+.PHONY: serve test build bench fuzz soak lint format clean test-fast test-asan test-tsan
+
+build:
+	@$(SETUP) build
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel $(JOBS) --target bessemer
+	@echo "built build/release/bessemer"
+
+serve: build
+	@build/release/bessemer pull $(MODEL)
+	@exec build/release/bessemer serve --model $(MODEL) --workers $(WORKERS) --port $(PORT)
+
+test: test-fast test-asan test-tsan
+
+# The whole suite on the release build.
+test-fast: build
+	@$(SETUP) test lint
+	@deploy/setup/python.sh
+	@build/release/bessemer pull smollm2
+	@cmake --build --preset release --parallel $(JOBS)
+	@ctest --preset release
+
+# The whole suite again under ASan and UBSan, without what only measures or only reads files.
+test-asan:
+	@$(SETUP) build test lint
+	@deploy/setup/python.sh
+	@cmake --preset asan --log-level=WARNING
+	@cmake --build --preset asan --parallel $(JOBS)
+	@ctest --preset asan
+
+# The concurrent core, free of gRPC, under TSan.
+test-tsan:
+	@$(SETUP) build test
+	@cmake --preset tsan --log-level=WARNING
+	@cmake --build --preset tsan --parallel $(JOBS) --target tsan_tests
+	@ctest --preset tsan
+
+bench: build
+	@cmake --build --preset release --parallel $(JOBS) --target benchmarks
+	@bench/run.sh build/release
+
+fuzz:
+	@$(SETUP) build test
+	@cmake --preset fuzz --log-level=WARNING
+	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+
+soak: build
+	@$(SETUP) test
+	@deploy/setup/python.sh
+	@build/release/bessemer pull smollm2
+	@cmake --build --preset release --parallel $(JOBS)
+	@SOAK_SECONDS=$(SOAK_SECONDS) ctest --preset soak
+
+lint:
+	@$(SETUP) build lint
+	@cmake --preset release --log-level=WARNING
+	@tests/style/lint.sh build/release
+
+format:
+	@$(SETUP) lint
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-19 -i
+
+clean:
+	@rm -rf build
