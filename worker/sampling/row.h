@@ -1,0 +1,35 @@
+// What the stages of the sampler share.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace bessemer {
+
+constexpr float kImpossible =
+    -std::numeric_limits<float>::infinity();  // the logit of what cannot be drawn
+
+// A token that can still be drawn.
+struct Candidate {
+  float logit;
+  int32_t id;
+};
+// The order in which probabilities are summed and ties are broken: likelier first, then the lower
+// id.
+inline bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+struct RowMax {
+  float value = kImpossible;
+  int32_t id = -1;      // lowest id that has the value; -1: every value is -inf
+  bool usable = false;  // no NaN, no +inf, something above -inf
+};
+RowMax find_max(std::span<const float> row);
+
+// Sum over the row of e^(row[i] - max), in eight interleaved partial sums of doubles whatever the
+// vector width.
+double sum_exp(std::span<const float> row, float max);
+
+}  // namespace bessemer
