@@ -9,9 +9,9 @@
 namespace bessemer {
 
 float half_to_float(uint16_t bits);
-uint16_t float_to_half(float value);       // round to nearest even
+uint16_t float_to_half(float value);  // round to nearest even
 float bfloat_to_float(uint16_t bits);
-uint16_t float_to_bfloat(float value);     // round to nearest even; NaN stays NaN
+uint16_t float_to_bfloat(float value);  // round to nearest even; NaN stays NaN
 
 // `bytes`: whole blocks of `type`, row_bytes(type, out.size()) of them.
 void dequantize(TensorType type, std::span<const std::byte> bytes, std::span<float> out);
