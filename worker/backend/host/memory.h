@@ -1,0 +1,88 @@
+// What the two CPU backends share: host memory, uploaded steps, tables of positions.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/status.h"
+#include "worker/backend/batch.h"
+#include "worker/backend/kv.h"
+#include "worker/backend/mat.h"
+#include "worker/backend/weight.h"
+
+namespace bessemer::host {
+
+// One cache line, and one AVX-512 register.
+constexpr size_t kAlignment = 64;
+
+struct Free {
+  void operator()(void* address) const { std::free(address); }
+};
+template <typename T>
+using Array = std::unique_ptr<T[], Free>;
+
+// `count` values aligned to kAlignment with at least that many spare bytes behind them; nullptr:
+// out of memory. Pages are untouched: whoever writes first decides their NUMA node.
+template <typename T>
+Array<T> allocate_array(size_t count) {
+  const size_t bytes = (count * sizeof(T) + 2 * kAlignment - 1) / kAlignment * kAlignment;
+  return Array<T>(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
+}
+
+class HostBuffer final : public Buffer {
+ public:
+  // Zeroed; ResourceExhausted names the size.
+  static StatusOr<std::unique_ptr<Buffer>> make(size_t bytes);
+
+  size_t size_bytes() const override { return size_bytes_; }
+  std::byte* address() override { return bytes_.get(); }
+
+ private:
+  HostBuffer(Array<std::byte> bytes, size_t size_bytes)
+      : bytes_(std::move(bytes)), size_bytes_(size_bytes) {}
+  Array<std::byte> bytes_;
+  size_t size_bytes_;
+};
+
+// Copies of the inputs of the last kStepsInFlight steps, so that a Batch stays readable while the
+// next one is prepared.
+class StepRing {
+ public:
+  static constexpr size_t kStepsInFlight = 2;
+  // Fills `batch` with handles that stay valid until the call after next.
+  void upload(const StepInputs& inputs, Batch& batch);
+
+ private:
+  std::array<StepInputs, kStepsInFlight> slots_;
+  size_t next_ = 0;
+};
+
+// [positions][pairs] of cosines, then of sines, f32.
+class HostRopeTable final : public RopeTable {
+ public:
+  static StatusOr<RopeTablePtr> make(std::span<const double> inverse_frequencies,
+                                     int32_t max_positions, float attention_factor);
+
+  int32_t pairs() const { return pairs_; }
+  int32_t positions() const { return positions_; }
+  const float* cosines(int32_t position) const { return at(cosines_, position); }
+  const float* sines(int32_t position) const { return at(sines_, position); }
+
+ private:
+  const float* at(const std::vector<float>& table, int32_t position) const {
+    return table.data() + static_cast<ptrdiff_t>(position) * pairs_;
+  }
+  int32_t pairs_ = 0, positions_ = 0;
+  std::vector<float> cosines_, sines_;
+};
+
+// Refuses layouts that no CPU backend can hold: unknown groups, bad shares, other dtypes than f32,
+// f16 and bf16.
+Status check_kv_layout(const KvLayout& layout);
+// Refuses parts whose bytes, columns or bias do not fit; returns the rows of all parts together.
+StatusOr<int32_t> check_parts(std::span<const WeightPart> parts);
+
+}  // namespace bessemer::host
