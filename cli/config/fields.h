@@ -1,0 +1,59 @@
+// Every setting of every process, once: its name, where it lives and what it means. Flags, YAML keys, --print-config and the
+// command lines of child processes are all made from these lists, so they cannot disagree.
+//
+// A visitor is called as visitor(name, member, help); the name is the YAML key, the flag is the name with dashes.
+#pragma once
+#include <string>
+
+#include "router/config.h"
+#include "worker/config.h"
+
+namespace bessemer {
+
+struct LogConfig {
+  std::string level = "info";  // trace, debug, info, warn, error, off
+  bool json = false;
+};
+
+struct ServeConfig {
+  std::string model = "smollm2";
+  int32_t workers = 2;
+  LogConfig log;
+  RouterConfig router;
+  WorkerConfig worker;
+};
+
+template <typename Visitor>
+void visit_fields(LogConfig& config, Visitor&& visitor) {
+  visitor("log_level", config.level, "trace, debug, info, warn, error or off");
+  visitor("log_json", config.json, "one JSON object a line instead of text");
+}
+
+template <typename Visitor>
+void visit_fields(WorkerConfig& config, Visitor&& visitor) {
+  visitor("model", config.model_path, "GGUF file or alias to serve");
+  visitor("name", config.model_name, "model name in /v1/models; default: the catalog's or the file's");
+  visitor("aliases", config.aliases, "further names that requests may use");
+  visitor("max_model_len", config.max_model_len, "tokens of one sequence, prompt and output; 0: what the model was trained for");
+  visitor("backend", config.backend, "auto, cpu, reference, or a plug-in beside the binary (cuda, vulkan)");
+  visitor("isa", config.isa, "CPU instruction set: scalar, avx2, avx512; default: the best there is");
+  visitor("threads", config.threads, "compute threads; 0: this worker's share of the cores");
+  visitor("kv_cache_mb", config.kv_cache_mb, "memory for keys and values; 0: a share of what is free");
+  visitor("kv_memory_fraction", config.kv_memory_fraction, "that share, over all workers of this machine");
+  visitor("kv_dtype", config.kv_dtype, "f32, f16 or bf16");
+  visitor("max_sequences", config.max_sequences, "sequences that run at once");
+  visitor("step_tokens", config.step_tokens, "tokens of one engine step: bounds how long a prefill holds up running streams");
+  visitor("max_waiting", config.max_waiting, "admitted requests that wait to run; beyond it: refused");
+  visitor("host", config.host, "address to bind");
+  visitor("port", config.port, "port to bind; 0: any free one");
+  visitor("ready_fd", config.ready_fd, "descriptor that gets 'READY host:port' once requests are served");
+  visitor("node", config.node, "name of this machine; default: the host name");
+  visitor("max_lanes", config.max_lanes, "router sessions at once");
+  visitor("max_watches", config.max_watches, "load watches at once");
+  visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
+  visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
+  visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session");
+  visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
+}
+
+}  // namespace bessemer
