@@ -22,12 +22,12 @@ struct SamplingParams {
   float presence_penalty = 0.0f;   // subtracted once if the token occurred in the output
   float repetition_penalty =
       1.0f;  // divides positive, multiplies negative logits of tokens in prompt or output
-  int32_t min_tokens = 0;  // stop_ids cannot be drawn before this many output tokens
-  Range stop_ids;          // tokens
-  Range bias_ids, bias;    // tokens, floats: added to the logits, same count
-  Range allowed_ids;       // tokens; empty: all
-  Range banned;  // tokens: sequences as (length, ids...) one after the other; the last id of a
-                 // sequence cannot be drawn when the others are the end of the history
+  int32_t min_tokens = 0;    // stop_ids cannot be drawn before this many output tokens
+  Range stop_ids{};          // tokens
+  Range bias_ids{}, bias{};  // tokens, floats: added to the logits, same count
+  Range allowed_ids{};       // tokens; empty: all
+  Range banned{};  // tokens: sequences as (length, ids...) one after the other; the last id of a
+                   // sequence cannot be drawn when the others are the end of the history
 };
 
 // One alternative as the API reports it: of the model's own distribution, before temperature and

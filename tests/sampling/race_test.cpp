@@ -1,0 +1,122 @@
+#include "worker/sampling/race.h"
+
+#include <cmath>
+#include <numeric>
+
+#include <gtest/gtest.h>
+
+#include "tests/sampling/rows.h"
+
+namespace bessemer {
+namespace {
+
+// Upper 1e-6 quantile of chi-square by Wilson and Hilferty: with fixed seeds the test is
+// repeatable, not flaky.
+double chi_square_limit(double degrees) {
+  const double z = 4.753, k = 2.0 / (9 * degrees);
+  return degrees * std::pow(1 - k + z * std::sqrt(k), 3);
+}
+
+double chi_square(const std::vector<int>& counts, const std::vector<double>& probability,
+                  int draws) {
+  double sum = 0;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const double expected = probability[i] * draws;
+    sum += (counts[i] - expected) * (counts[i] - expected) / expected;
+  }
+  return sum;
+}
+
+std::vector<double> softmax(const std::vector<float>& row, double temperature) {
+  std::vector<double> p;
+  for (const float x : row) p.push_back(std::exp(static_cast<double>(x) / temperature));
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& x : p) x /= sum;
+  return p;
+}
+
+TEST(Race, DrawsTheSoftmaxOverPositionsSeedsAndChoices) {
+  const std::vector<float> row = {2.0f, 1.0f, 0.5f, 0.0f, -0.5f, -1.0f, 3.0f, 2.5f, 0.1f};
+  constexpr int kDraws = 200'000;
+  for (const float temperature : {0.5f, 1.0f, 1.7f}) {
+    const std::vector<double> expected = softmax(row, static_cast<double>(temperature));
+    for (int axis = 0; axis < 3; ++axis) {
+      std::vector<int> counts(row.size());
+      for (uint32_t i = 0; i < kDraws; ++i) {
+        const NoiseKey key{axis == 0 ? i : 42u, axis == 1 ? i : 0, axis == 2 ? i : 0};
+        ++counts[static_cast<size_t>(race_row(row, find_max(row), temperature, key))];
+      }
+      EXPECT_LT(chi_square(counts, expected, kDraws), chi_square_limit(8)) << temperature << axis;
+    }
+  }
+}
+
+TEST(Race, GumbelHasItsDistribution) {
+  // P(g <= x) = exp(-e^-x), in 64 equal bins over the bits.
+  std::vector<int> counts(64);
+  constexpr int kDraws = 1 << 20;
+  for (uint32_t i = 0; i < kDraws / 4; ++i) {
+    for (const uint32_t bits : noise_bits({7, 1, 2}, i)) {
+      const double share = std::exp(-std::exp(-gumbel(bits)));
+      ++counts[std::min<size_t>(63, static_cast<size_t>(share * 64))];
+    }
+  }
+  EXPECT_LT(chi_square(counts, std::vector<double>(64, 1.0 / 64), kDraws), chi_square_limit(63));
+  EXPECT_LT(gumbel(0xffffffffu), kMaxGumbel);
+  EXPECT_GT(gumbel(0xffffffffu), kMaxGumbel - 0.01);
+  EXPECT_TRUE(std::isfinite(gumbel(0)));
+}
+
+// Without any pruning, straight from the definition.
+int32_t naive_race(const std::vector<float>& row, float max, float temperature, NoiseKey key) {
+  const float inverse = 1.0f / temperature;
+  int32_t winner = -1;
+  double best = -std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < row.size(); ++i) {
+    const uint32_t bits = noise_bits(key, static_cast<uint32_t>(i / 4))[i % 4];
+    const double score = static_cast<double>((row[i] - max) * inverse) + gumbel(bits);
+    if (score > best) {
+      best = score;
+      winner = static_cast<int32_t>(i);
+    }
+  }
+  return winner;
+}
+
+TEST(Race, PruningNeverChangesTheWinner) {
+  Random random(3);
+  for (int round = 0; round < 2000; ++round) {
+    const std::vector<float> row =
+        random_row(random, 1 + random.below(300), 60 * random.uniform(), random.chance(0.5), 0.1);
+    const NoiseKey key{random.next(), static_cast<uint32_t>(random.below(4)),
+                       static_cast<uint32_t>(random.below(1000))};
+    const RowMax max = find_max(row);
+    const float temperature = static_cast<float>(0.1 + 2 * random.uniform());
+    const int32_t expected = naive_race(row, max.value, temperature, key);
+    ASSERT_EQ(race_row(row, max, temperature, key), expected) << round;
+
+    std::vector<Candidate> candidates;
+    for (size_t i = row.size(); i-- > 0;) {  // any order will do
+      candidates.push_back({(row[i] - max.value) * (1.0f / temperature), static_cast<int32_t>(i)});
+    }
+    ASSERT_EQ(race(candidates, key), expected) << round;
+  }
+}
+
+TEST(Race, LosersDoNotInfluenceTheWinner) {
+  Random random(4);
+  for (int round = 0; round < 500; ++round) {
+    const std::vector<float> row = random_row(random, 64, 6, false, 0);
+    const NoiseKey key{random.next(), 0, static_cast<uint32_t>(round)};
+    const int32_t winner = race_row(row, find_max(row), 1.0f, key);
+    std::vector<Candidate> few;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const int32_t id = static_cast<int32_t>(i);
+      if (id == winner || random.chance(0.3)) few.push_back({row[i], id});
+    }
+    EXPECT_EQ(race(few, key), winner);
+  }
+}
+
+}  // namespace
+}  // namespace bessemer
