@@ -4,31 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "worker/format/utf8.h"
+
 namespace bessemer {
 namespace {
-
-struct CodePoint {
-  uint32_t value = 0;
-  size_t bytes = 0;  // 0: not UTF-8
-};
-
-// The code point at the start of `text` (not empty); overlong forms, surrogates and values past
-// U+10FFFF are not UTF-8.
-CodePoint decode(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return {};
-  uint32_t value = lead & (0x7fu >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    value = value << 6 | (byte(i) & 0x3fu);
-  }
-  const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
-  if (overlong || (value >= 0xd800 && value <= 0xdfff) || value > 0x10ffff) return {};
-  return {value, length};
-}
 
 // Line and paragraph separators, and the marks that reorder the text around them.
 bool moves_text(uint32_t c) {
@@ -61,7 +40,7 @@ std::string printable(std::string_view text, size_t max_bytes) {
   std::string out;
   while (!text.empty()) {
     if (out.size() >= max_bytes) return out + "…";
-    const CodePoint c = decode(text);
+    const CodePoint c = decode_code_point(text);
     if (c.bytes == 0) {
       out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[0]));
     } else if (needs_escape(c.value)) {
