@@ -29,6 +29,8 @@ std::string describe_exit(int status) {
 }
 
 struct Child {
+  explicit Child(ChildSpec what) : spec(std::move(what)) {}
+
   ChildSpec spec;
   pid_t pid = -1;  // -1: not running
   int ready_fd = -1;
@@ -44,8 +46,8 @@ class Supervisor {
  public:
   Supervisor(const ChildSpec& router, const std::vector<ChildSpec>& workers, const SupervisorOptions& options)
       : options_(options) {
-    children_.push_back({.spec = router});
-    for (const ChildSpec& worker : workers) children_.push_back({.spec = worker});
+    children_.emplace_back(router);
+    for (const ChildSpec& worker : workers) children_.emplace_back(worker);
   }
 
   int run() {

@@ -1,0 +1,12 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+
+namespace bessemer {
+
+// `count` different TCP ports of `host` that were free a moment ago. A restarted worker comes back on the same one.
+StatusOr<std::vector<int>> free_ports(const std::string& host, int count);
+
+}  // namespace bessemer
