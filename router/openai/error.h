@@ -1,5 +1,7 @@
 // The one shape of errors: {"error": {"message", "type", "param", "code"}} with its HTTP status.
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -16,9 +18,13 @@ struct ApiError {
 
 // 400 invalid_request_error naming `param`.
 ApiError bad_request(std::string message, std::string param, std::string code = "invalid_value");
+// 400 for a body that is no JSON object at all: no param, no code.
+ApiError malformed_body(std::string message);
 ApiError unsupported_parameter(std::string param, std::string why);
 ApiError missing_parameter(std::string param);
-ApiError context_length_exceeded(int64_t prompt_tokens, int64_t wanted_tokens, int64_t max_model_len, std::string param);
+// wanted_tokens: what the answer may have; 0 when the prompt alone is too long.
+ApiError context_length_exceeded(int64_t prompt_tokens, int64_t wanted_tokens,
+                                 int64_t max_model_len, std::string param);
 ApiError model_not_found(const std::string& model);
 ApiError url_not_found(const std::string& method, const std::string& path);
 ApiError method_not_supported(const std::string& method, const std::string& path);
@@ -28,7 +34,8 @@ ApiError unavailable(std::string message, int retry_after_ms);
 ApiError overloaded(std::string message, int retry_after_ms);
 ApiError deadline_exceeded(std::string message);
 
-// {"error": {...}} on one line.
+// {"error": {...}} on one line; always valid UTF-8, whatever a path or header that the message
+// quotes was made of.
 std::string render_error(const ApiError& error);
 
 }  // namespace bessemer

@@ -1,4 +1,5 @@
-// JSON body -> ValidRequest, or the error that the client gets. Pure: knows nothing of models or tokens.
+// JSON body -> ValidRequest, or the error that the client gets. Pure: knows nothing of models or
+// tokens.
 #pragma once
 #include <string_view>
 #include <variant>

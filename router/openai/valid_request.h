@@ -1,4 +1,5 @@
-// What a request of the API asks for once its JSON has been checked: nothing in here can be out of range.
+// What a request of the API asks for once its JSON has been checked: nothing in here can be out of
+// range.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -35,25 +36,31 @@ struct ValidRequest {
   std::string model;
 
   // chat
-  json::array messages;                 // content parts joined to text
+  // Roles system, user, assistant, tool (developer has become system). "content" is a string, ""
+  // where only tool_calls were sent; arguments of tool_calls are objects wherever they parsed as
+  // one.
+  json::array messages;
   bool add_generation_prompt = true, continue_final_message = false;
-  json::object chat_template_kwargs;    // reasoning_effort is in here too, when given
+  json::object chat_template_kwargs;  // reasoning_effort is in here too, when given
   // completion
   std::vector<Prompt> prompts;
   bool echo = false;
 
   SamplingSpec sampling;
   int32_t n = 1;
-  std::optional<int32_t> max_tokens;    // nullopt: up to the context
-  std::optional<int32_t> truncate_prompt_tokens;
-  int32_t top_logprobs = -1;            // -1: no logprobs; 0: of the chosen token only
-  int32_t prompt_logprobs = -1;         // -1: none
+  std::optional<int32_t>
+      max_tokens;  // nullopt: up to the context; 0 only with echo: nothing is generated
+  std::optional<int32_t> truncate_prompt_tokens;  // keep the last so many; -1: as many as fit;
+                                                  // nullopt: all or an error
+  int32_t top_logprobs = -1;                      // -1: no logprobs; 0: of the chosen token only
+  int32_t prompt_logprobs = -1;                   // -1: none
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false, skip_special_tokens = true;
   bool stream = false, include_usage = false, continuous_usage_stats = false;
   bool return_token_ids = false;
   int32_t priority = 0;
   std::string cache_salt, user;
+  std::map<std::string, std::string> metadata;  // for the access log, beside `user`
 };
 
 }  // namespace bessemer
