@@ -32,6 +32,7 @@ struct Limits {
   int32_t rows = 0;             // tokens in one step
   int32_t logit_rows = 0;       // rows of one step whose logits are wanted
   int32_t max_len = 0;          // tokens of one sequence, prompt and output
+  int32_t vocab_size = 0;       // token ids are below it; 0: not said, ids are checked for sign only
   int32_t drafts = 0;           // proposed tokens per Work
   int32_t steps_in_flight = 1;  // 1 on a CPU, 2 on a GPU, stages + 1 in a pipeline
   std::vector<KvGroup> groups;  // empty: encoder-only model

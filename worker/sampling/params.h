@@ -6,8 +6,17 @@
 
 namespace bessemer {
 
-// What went wrong with one outcome, one step or one group of ranks.
-enum class Fault : uint8_t { ok, bad_request, numeric, device, group_lost };
+// What went wrong with one outcome, one step or one group of ranks; the last three are the engine's own verdicts.
+enum class Fault : uint8_t {
+  ok,
+  bad_request,  // the request's own bans left nothing to draw from
+  numeric,      // NaN or infinity in the model's logits
+  device,       // a step failed; the device goes on
+  group_lost,   // a rank died: every launched step is void, all slots are gone
+  deadline,     // the request's deadline passed
+  shutdown,     // the engine was stopped
+  no_room,      // nothing is running and still it cannot run (E6)
+};
 
 // The ranges point into the arrays of the struct that carries these params (StepPlan: tokens and
 // floats).
