@@ -15,8 +15,8 @@ struct Bound {
 Status check_bounds(std::initializer_list<Bound> bounds) {
   for (const Bound& b : bounds) {
     if (b.value >= b.low && b.value <= b.high) continue;
-    return absl::InvalidArgumentError(
-        fmt::format("worker: {} = {} is out of range: give {} to {}", b.name, b.value, b.low, b.high));
+    return absl::InvalidArgumentError(fmt::format("worker: {} = {} is out of range: give {} to {}",
+                                                  b.name, b.value, b.low, b.high));
   }
   return absl::OkStatus();
 }
@@ -32,8 +32,9 @@ Status validate(const WorkerConfig& config) {
                                       "\" is not known: give f32, f16 or bf16");
   }
   if (!(config.kv_memory_fraction > 0.0 && config.kv_memory_fraction <= 0.95)) {
-    return absl::InvalidArgumentError(fmt::format(
-        "worker: kv_memory_fraction = {} is out of range: give 0.01 to 0.95", config.kv_memory_fraction));
+    return absl::InvalidArgumentError(
+        fmt::format("worker: kv_memory_fraction = {} is out of range: give 0.01 to 0.95",
+                    config.kv_memory_fraction));
   }
   constexpr int64_t kDayMs = 86'400'000;
   return check_bounds({
