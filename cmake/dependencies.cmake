@@ -27,6 +27,8 @@ find_package(OpenSSL REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(MINIZIP REQUIRED IMPORTED_TARGET minizip)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 
 # Config packages name their shared libraries by full path: point them at the archives beside.
 function(bessemer_link_archives)

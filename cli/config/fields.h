@@ -56,4 +56,25 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
 }
 
+template <typename Visitor>
+void visit_fields(RouterConfig& config, Visitor&& visitor) {
+  visitor("host", config.host, "address to bind; 0.0.0.0: every interface");
+  visitor("port", config.port, "port to bind; 0: any free one");
+  visitor("threads", config.threads, "cores that serve connections; 0: what affinity allows");
+  visitor("workers", config.workers, "host:port of each worker");
+  visitor("policy", config.policy, "how a worker is chosen: least_loaded, round_robin");
+  visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
+  visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
+  visitor("max_connections", config.max_connections, "open connections; beyond it: 503");
+  visitor("max_body_bytes", config.max_body_bytes, "longest request body");
+  visitor("header_timeout_ms", config.header_timeout_ms, "for a request's head to arrive");
+  visitor("body_timeout_ms", config.body_timeout_ms, "for a request's body to arrive");
+  visitor("idle_timeout_ms", config.idle_timeout_ms, "of a kept-alive connection");
+  visitor("sse_ping_ms", config.sse_ping_ms, "comment frames on a stream where nothing moves");
+  visitor("request_timeout_ms", config.request_timeout_ms, "a request's whole life; then 504");
+  visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
+  visitor("cache_dir", config.cache_dir, "where tokenizers are kept by hash; default: the model cache");
+  visitor("ready_fd", config.ready_fd, "descriptor that gets 'READY host:port' once connections are accepted");
+}
+
 }  // namespace bessemer

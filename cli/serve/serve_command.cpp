@@ -1,0 +1,121 @@
+#include "cli/serve/serve_command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "cli/config/flags.h"
+#include "cli/models/pull.h"
+#include "cli/serve/ports.h"
+#include "cli/serve/supervisor.h"
+#include "common/log.h"
+
+namespace bessemer {
+namespace {
+
+constexpr int kMaxWorkers = 64;  // processes on one machine; beyond it they only share cores
+
+template <typename Config>
+std::vector<std::string> child_args(const char* command, Config config, LogConfig log) {
+  std::vector<std::string> args = {command};
+  config.ready_fd = 0;
+  visit_fields(config, FlagWriter(args));
+  visit_fields(log, FlagWriter(args));
+  for (std::string& arg : args) {
+    if (arg == "--ready-fd=0") arg = "--ready-fd";
+  }
+  const auto flag = std::find(args.begin(), args.end(), "--ready-fd");
+  args.insert(flag + 1, "{ready_fd}");
+  return args;
+}
+
+// Each worker's share of what is given for the machine as a whole.
+StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const ResolvedModel& model, std::vector<std::string>& addresses) {
+  const std::vector<int> cpus = allowed_cpus();
+  ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.worker.host, config.workers));
+  std::vector<ChildSpec> specs;
+  for (int i = 0; i < config.workers; ++i) {
+    WorkerConfig worker = config.worker;
+    worker.model_path = model.path;
+    if (worker.model_name.empty()) worker.model_name = model.name;
+    if (!model.alias.empty()) worker.aliases.push_back(model.alias);
+    worker.port = config.worker.port == 0 ? ports[static_cast<size_t>(i)] : config.worker.port + i;
+    worker.kv_memory_fraction = config.worker.kv_memory_fraction / config.workers;
+    ChildSpec spec;
+    spec.name = "worker " + std::to_string(i);
+    spec.cpus = cpu_share(cpus, i, config.workers);
+    if (worker.threads == 0) worker.threads = static_cast<int32_t>(spec.cpus.size());
+    addresses.push_back(fmt::format("{}:{}", worker.host, worker.port));
+    spec.args = worker_args(worker, config.log);
+    spec.args.push_back("--log-name=" + spec.name);
+    specs.push_back(std::move(spec));
+  }
+  if (config.workers > static_cast<int>(cpus.size())) {
+    log().warn("{} workers share {} cores: more workers than cores make nothing faster", config.workers, cpus.size());
+  }
+  return specs;
+}
+
+void announce(const RouterConfig& router, const std::string& model, std::chrono::steady_clock::time_point start) {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const std::string host = router.host == "0.0.0.0" ? "127.0.0.1" : router.host;
+  fmt::print(
+      "\nbessemer serves {0} at http://{1}:{2} (ready in {3:.1f} s; ctrl-C stops)\n\n"
+      "  open http://{1}:{2}/ in a browser, or\n\n"
+      "  curl http://{1}:{2}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+      "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n\n"
+      "  python: openai.OpenAI(base_url=\"http://{1}:{2}/v1\", api_key=\"none\")\n\n",
+      model, host, router.port, seconds);
+  std::fflush(stdout);
+}
+
+Status check(const ServeConfig& config) {
+  if (config.workers < 1 || config.workers > kMaxWorkers) {
+    return absl::InvalidArgumentError(fmt::format("workers must be from 1 to {}, not {}", kMaxWorkers, config.workers));
+  }
+  if (!config.router.workers.empty()) {
+    return absl::InvalidArgumentError("router.workers must be empty here: `bessemer serve` starts its own workers; to front others "
+                                      "use `bessemer router --workers HOST:PORT ...`");
+  }
+  RETURN_IF_ERROR(annotate(validate(config.router), "router"));
+  return annotate(validate(config.worker), "worker");
+}
+
+Status serve(ServeConfig& config, const Environment& environment, int& exit_code) {
+  const auto start = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const ResolvedModel model, resolve_model(config.model, environment));
+  config.worker.model_path = model.path;
+  RETURN_IF_ERROR(check(config));
+  std::vector<std::string> addresses;
+  ASSIGN_OR_RETURN(const std::vector<ChildSpec> workers, worker_specs(config, model, addresses));
+  config.router.workers = addresses;
+  if (config.router.cache_dir.empty()) config.router.cache_dir = environment.cache_dir;
+  if (config.router.port == 0) {
+    ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.router.host, 1));
+    config.router.port = ports.front();
+  }
+  ChildSpec router{.name = "router", .args = router_args(config.router, config.log), .cpus = {}};
+  router.args.push_back("--log-name=router");
+  SupervisorOptions options;
+  options.stop_timeout_ms = std::max(config.router.drain_ms, config.worker.drain_ms) + 5'000;
+  const std::string name = config.worker.model_name.empty() ? model.name : config.worker.model_name;
+  options.on_ready = [&] { announce(config.router, name, start); };
+  exit_code = supervise(router, workers, options);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) { return child_args("router", config, log); }
+std::vector<std::string> worker_args(const WorkerConfig& config, const LogConfig& log) { return child_args("worker", config, log); }
+
+int serve_command(ServeConfig config, const Environment& environment) {
+  int exit_code = 0;
+  const Status status = serve(config, environment, exit_code);
+  if (status.ok()) return exit_code;
+  fmt::print(stderr, "bessemer serve: {}\n", std::string(status.message()));
+  return 1;
+}
+
+}  // namespace bessemer

@@ -1,0 +1,15 @@
+// `bessemer serve`: a cluster of one machine.
+#pragma once
+#include "cli/config/fields.h"
+#include "cli/environment.h"
+
+namespace bessemer {
+
+// Exit code. Must be called while the process has one thread.
+int serve_command(ServeConfig config, const Environment& environment);
+
+// Command lines of child processes: every setting as a flag. {ready_fd} is left for start_child to fill in.
+std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log);
+std::vector<std::string> worker_args(const WorkerConfig& config, const LogConfig& log);
+
+}  // namespace bessemer
