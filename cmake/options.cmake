@@ -8,6 +8,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 
 set(BESSEMER_SANITIZE "" CACHE STRING "Value for -fsanitize= (address,undefined or thread)")
+option(BESSEMER_TESTS "Build tests and benchmarks" ON)
 option(BESSEMER_FUZZ "Build the libFuzzer targets" OFF)
 option(BESSEMER_STATIC "Link the distribution's libraries statically where it has archives" ON)
 
