@@ -13,27 +13,30 @@
 namespace bessemer {
 
 struct EngineOptions {
-  int32_t step_tokens = 512;        // rows per step at most: bounds how long a running stream waits for a prefill chunk
-  int32_t max_waiting = 256;        // requests admitted and not yet running; beyond it Rejected{queue_full}
+  int32_t step_tokens =
+      512;  // rows per step at most: bounds how long a running stream waits for a prefill chunk
+  int32_t max_waiting =
+      256;  // requests admitted and not yet running; beyond it Rejected{queue_full}
   int32_t mailbox_capacity = 1024;  // commands not yet seen by the engine thread
 };
 
 // A snapshot that any thread may read.
 struct EngineStats {
-  uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, preemptions = 0;
-  int32_t running = 0, waiting = 0;            // requests
+  uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0,
+           preemptions = 0;
+  int32_t running = 0, waiting = 0;  // requests
   int32_t slots_open = 0;
-  int64_t backlog_tokens = 0;                  // prompt tokens admitted and not yet computed
+  int64_t backlog_tokens = 0;  // prompt tokens admitted and not yet computed
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
-  int64_t step_us = 0;                         // exponential mean
-  double prefill_tokens_per_s = 0;             // exponential mean over steps with prefill
+  int64_t step_us = 0;                                            // exponential mean
+  double prefill_tokens_per_s = 0;  // exponential mean over steps with prefill
   bool work_pending = false;
 };
 
 class Engine {
  public:
-  // Called on the engine thread with all that one pass produced, oldest first; must not block. Events of one attempt never
-  // come from two passes at once.
+  // Called on the engine thread with all that one pass produced, oldest first; must not block.
+  // Events of one attempt never come from two passes at once.
   using Sink = std::function<void(StepId, std::vector<EngineEvent>)>;
 
   // `runner` and `clock` outlive the engine.

@@ -1,13 +1,13 @@
-// All that crosses between scheduling and compute. Flat values: no pointer, handle or text, so that a plan can be logged,
-// replayed, compared between ranks and sent to a rank in another process. Plans are DELTAS to the ranks' slot tables,
-// applied in StepId order.
+// All that crosses between scheduling and compute. Flat values: no pointer, handle or text, so that
+// a plan can be logged, replayed, compared between ranks and sent to a rank in another process.
+// Plans are DELTAS to the ranks' slot tables, applied in StepId order.
 //
 // Invariants
 //   P1  A slot opens once and closes once; it can be opened again after its close.
 //   P2  A slot has at most one Work per program and step.
 //   P3  The sums of rows, logit rows and slots stay within Limits.
-//   P4  Grow has reserved KV for begin + count of each Work in flight, counting every draft as accepted.
-//   P5  Same plans => same StepResult digest on each rank.
+//   P4  Grow has reserved KV for begin + count of each Work in flight, counting every draft as
+//   accepted. P5  Same plans => same StepResult digest on each rank.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -19,26 +19,32 @@ namespace bessemer {
 
 using StepId = uint64_t;
 
-// Facts: model and backend -> engine, once, at start. -----------------------------------------------------------------
+// Facts: model and backend -> engine, once, at start.
+// -----------------------------------------------------------------
 
-enum class Retain : uint8_t { all, window, fixed };  // fixed: written once by an Encode (cross attention)
+enum class Retain : uint8_t {
+  all,
+  window,
+  fixed
+};  // fixed: written once by an Encode (cross attention)
 struct KvGroup {
   Retain retain = Retain::all;
   int32_t block_tokens = 16, block_count = 0, window = 0, sinks = 0;
   uint64_t block_bytes = 0;
 };
 struct Limits {
-  int32_t slots = 0;            // sequences open at once
-  int32_t rows = 0;             // tokens in one step
-  int32_t logit_rows = 0;       // rows of one step whose logits are wanted
-  int32_t max_len = 0;          // tokens of one sequence, prompt and output
-  int32_t vocab_size = 0;       // token ids are below it; 0: not said, ids are checked for sign only
-  int32_t drafts = 0;           // proposed tokens per Work
+  int32_t slots = 0;       // sequences open at once
+  int32_t rows = 0;        // tokens in one step
+  int32_t logit_rows = 0;  // rows of one step whose logits are wanted
+  int32_t max_len = 0;     // tokens of one sequence, prompt and output
+  int32_t vocab_size = 0;  // token ids are below it; 0: not said, ids are checked for sign only
+  int32_t drafts = 0;      // proposed tokens per Work
   int32_t steps_in_flight = 1;  // 1 on a CPU, 2 on a GPU, stages + 1 in a pipeline
   std::vector<KvGroup> groups;  // empty: encoder-only model
 };
 
-// Slot: one row of the ranks' tables (token history, length, block tables, sampler state), reused after close. ---------
+// Slot: one row of the ranks' tables (token history, length, block tables, sampler state), reused
+// after close. ---------
 
 struct Open {
   int32_t slot = 0, choice = 0;
@@ -52,8 +58,8 @@ struct Grow {
   Range blocks;
 };
 enum class Tier : uint8_t { device, host, remote };
-// device -> device (copy on write) happens before this step's rows; anything else is asynchronous: both blocks stay held
-// until the id comes back in StepResult::moves.
+// device -> device (copy on write) happens before this step's rows; anything else is asynchronous:
+// both blocks stay held until the id comes back in StepResult::moves.
 struct Move {
   uint64_t id = 0;
   int32_t group = 0;
@@ -65,21 +71,24 @@ enum class Want : uint8_t {
   nothing,
   sample,
   score,             // log p(history[i + 1]) of every row whose successor is in the history
-  score_and_sample,  // the same, and a sample of the last row: a prompt's last chunk with prompt logprobs
+  score_and_sample,  // the same, and a sample of the last row: a prompt's last chunk with prompt
+                     // logprobs
 };
-// begin = the slot's length on the device: where the step before ends, known there before the host knows it.
+// begin = the slot's length on the device: where the step before ends, known there before the host
+// knows it.
 constexpr int32_t kAtLength = -1;
-// One slot's rows; the order of the Works is the order of the rows. Ids are the slot's own history[begin, begin + count).
+// One slot's rows; the order of the Works is the order of the rows. Ids are the slot's own
+// history[begin, begin + count).
 struct Work {
   int32_t slot = 0;
   int32_t begin = 0, count = 0;
   Want want = Want::nothing;
-  int8_t top_logprobs = -1;     // of the sampled token; -1: none
-  int8_t score_logprobs = -1;   // alternatives per scored row; meaningful with score only
+  int8_t top_logprobs = -1;    // of the sampled token; -1: none
+  int8_t score_logprobs = -1;  // alternatives per scored row; meaningful with score only
 };
 struct StepPlan {
   StepId id = 0;
-  std::vector<int32_t> close;   // applied first
+  std::vector<int32_t> close;  // applied first
   std::vector<Open> open;
   std::vector<Grow> grow;
   std::vector<Move> moves;
@@ -88,11 +97,12 @@ struct StepPlan {
   std::vector<float> floats;
 };
 
-// One per Work. No finish reason: the engine decides that at commit and drops tokens after the stop.
+// One per Work. No finish reason: the engine decides that at commit and drops tokens after the
+// stop.
 struct Outcome {
-  Range tokens;        // StepResult::tokens: what was sampled, 0 or 1 without drafts
-  Range logprobs;      // StepResult::logprobs: of the sampled token, chosen first
-  Range scores;        // StepResult::logprobs: per scored row 1 + score_logprobs entries
+  Range tokens;             // StepResult::tokens: what was sampled, 0 or 1 without drafts
+  Range logprobs;           // StepResult::logprobs: of the sampled token, chosen first
+  Range scores;             // StepResult::logprobs: per scored row 1 + score_logprobs entries
   Fault fault = Fault::ok;  // this slot alone
 };
 struct StepResult {

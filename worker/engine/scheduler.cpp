@@ -1,0 +1,211 @@
+#include "worker/engine/scheduler.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "worker/engine/admission.h"
+
+namespace bessemer {
+namespace {
+
+std::vector<KvGroupSize> group_sizes(const Limits& limits) {
+  std::vector<KvGroupSize> sizes;
+  for (const KvGroup& group : limits.groups) {
+    CHECK(group.retain == Retain::all);
+    sizes.push_back({group.block_tokens, group.block_count});
+  }
+  return sizes;
+}
+
+// One row and one logit row for every slot, so that running choices never wait for a budget.
+int32_t usable_slots(const Limits& limits, int32_t rows) {
+  return std::min({limits.slots, rows, limits.logit_rows});
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const EngineOptions& options, const Limits& limits)
+    : options_(options),
+      limits_(limits),
+      rows_(std::min(options.step_tokens, limits.rows)),
+      logit_rows_(limits.logit_rows),
+      kv_(group_sizes(limits)) {
+  CHECK(limits.drafts == 0 && limits.steps_in_flight >= 1 && limits.max_len >= 2);
+  const int32_t slots = usable_slots(limits, rows_);
+  CHECK(slots >= 1);
+  for (int32_t slot = slots; slot-- > 0;) free_slots_.push_back(slot);
+}
+
+Scheduler::~Scheduler() = default;
+
+void Scheduler::emit(const ActiveRequest& request, decltype(EngineEvent::what) what) {
+  events_.push_back({request.request.id, std::move(what)});
+}
+
+void Scheduler::add(Request request, TimePoint now) {
+  const auto reject = [&](RejectReason reason, std::string detail) {
+    events_.push_back({request.id, Rejected{reason, std::move(detail)}});
+  };
+  if (draining_) return reject(RejectReason::draining, "the worker is draining");
+  if (auto refusal = find_refusal(request, limits_)) {
+    return reject(refusal->reason, std::move(refusal->detail));
+  }
+  if (not_started_ >= options_.max_waiting) {
+    return reject(RejectReason::queue_full,
+                  std::to_string(not_started_) + " requests are waiting, the limit of max_waiting");
+  }
+  CHECK(!requests_.contains(request.id));
+  auto active = std::make_unique<ActiveRequest>();
+  ActiveRequest& r = *active;
+  r.request = std::move(request);
+  r.request.max_tokens = output_limit(r.request, limits_);
+  r.order = ++arrivals_;
+  r.arrived = now;
+  r.live = r.request.n;
+  r.choices.resize(static_cast<size_t>(r.request.n));
+  for (int32_t choice = 0; choice < r.request.n; ++choice) {
+    Sequence& s = r.choices[static_cast<size_t>(choice)];
+    s.request = &r;
+    s.choice = choice;
+    s.kv = kv_.make_table();
+    s.told.resize(limits_.groups.size());
+  }
+  emit(r, Admitted{not_started_, backlog_tokens()});
+  ++not_started_;
+  next_deadline_ = std::min(next_deadline_, r.request.deadline);
+  requests_.emplace(r.request.id, std::move(active));
+  r.choices[0].phase = Phase::waiting;
+  waiting_.insert(r.choices[0]);
+}
+
+void Scheduler::cancel(AttemptId attempt, std::span<const int32_t> choices, TimePoint now) {
+  const auto found = requests_.find(attempt);
+  if (found == requests_.end()) return;
+  ActiveRequest& request = *found->second;
+  for (Sequence& s : request.choices) {
+    const bool named = choices.empty() || std::ranges::find(choices, s.choice) != choices.end();
+    if (named && s.phase != Phase::ended) end_choice(s, EndReason::cancelled, -1, now);
+  }
+  retire_ended();
+}
+
+void Scheduler::fail_all(Fault fault, const std::string& detail) {
+  while (!requests_.empty()) fail(*requests_.begin()->second, fault, detail);
+  retire_ended();
+}
+
+std::vector<EngineEvent> Scheduler::take_events() {
+  std::vector<EngineEvent> events;
+  events.swap(events_);
+  return events;
+}
+
+// Endings.
+// --------------------------------------------------------------------------------------------------------------
+
+void Scheduler::fail(ActiveRequest& request, Fault fault, const std::string& detail) {
+  for (Sequence& s : request.choices) leave_queues(s);
+  emit(request, Failed{fault, detail});
+  end_request(request);
+}
+
+void Scheduler::end_choice(Sequence& s, EndReason reason, int32_t stop_id, TimePoint now) {
+  ActiveRequest& request = *s.request;
+  leave_queues(s);
+  emit(request, ChoiceEnd{s.choice, reason, stop_id, static_cast<int32_t>(s.output.size())});
+  if (--request.live == 0) return finish_request(request, now);
+  if (!request.prompt_done && request.leader == s.choice) hand_over_prompt(request);
+}
+
+// The choice that computed the prompt for all is gone before it was done: the next one starts over.
+void Scheduler::hand_over_prompt(ActiveRequest& request) {
+  const auto heir = std::ranges::find(request.choices, Phase::following, &Sequence::phase);
+  CHECK(heir != request.choices.end());
+  request.leader = heir->choice;
+  request.score_next = request.scored;
+  heir->phase = Phase::waiting;
+  waiting_.insert(*heir);
+}
+
+void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
+  Done done;
+  done.usage.prompt = request.prompt_len();
+  done.usage.recomputed = request.recomputed;
+  for (const Sequence& s : request.choices) {
+    done.usage.generated.push_back(static_cast<int32_t>(s.output.size()));
+  }
+  // What never happened took no time.
+  const auto between = [](TimePoint from, TimePoint to) {
+    return from == TimePoint::max() || to == TimePoint::max() ? 0 : microseconds(to - from);
+  };
+  done.timing.queued_us = between(request.arrived, std::min(request.started, now));
+  done.timing.prefill_us = between(request.started, request.first_token);
+  done.timing.first_token_us = between(request.arrived, request.first_token);
+  done.timing.total_us = between(request.arrived, now);
+  done.timing.preemptions = request.preemptions;
+  emit(request, std::move(done));
+  end_request(request);
+}
+
+void Scheduler::end_request(ActiveRequest& request) {
+  if (!request.is_started()) --not_started_;
+  ++stats_.requests_finished;
+  const auto found = requests_.find(request.request.id);
+  ended_.push_back(std::move(found->second));
+  requests_.erase(found);
+}
+
+void Scheduler::leave_queues(Sequence& s) {
+  if (s.phase == Phase::waiting) waiting_.erase(s);
+  if (s.phase == Phase::running) {
+    running_.erase(s);
+    give_up_slot(s);
+  }
+  s.kv.clear();
+  s.phase = Phase::ended;
+}
+
+void Scheduler::give_up_slot(Sequence& s) {
+  closing_slots_.push_back(s.slot);
+  free_slots_.push_back(s.slot);
+  s.slot = -1;
+}
+
+void Scheduler::retire_ended() {
+  std::erase_if(ended_, [](const auto& request) {
+    return std::ranges::all_of(request->choices,
+                               [](const Sequence& s) { return s.in_flight == 0; });
+  });
+}
+
+// Numbers.
+// --------------------------------------------------------------------------------------------------------------
+
+int64_t Scheduler::backlog_tokens() const {
+  int64_t sum = 0;
+  for (const auto& [id, request] : requests_) {
+    if (request->prompt_done) continue;
+    const Sequence& leader = request->choices[static_cast<size_t>(request->leader)];
+    sum += request->prompt_len() - std::min(request->prompt_len(), leader.computed);
+  }
+  return sum;
+}
+
+EngineStats Scheduler::stats() const {
+  EngineStats stats = stats_;
+  for (const auto& [id, request] : requests_) {
+    const bool runs = std::ranges::any_of(
+        request->choices, [](const Sequence& s) { return s.phase == Phase::running; });
+    ++(runs ? stats.running : stats.waiting);
+  }
+  stats.slots_open = static_cast<int32_t>(running_.size());
+  stats.backlog_tokens = backlog_tokens();
+  stats.kv_free = kv_.free_count();
+  stats.kv_held = kv_.held_count();
+  stats.kv_cached = kv_.cached_count();
+  stats.kv_total = kv_.total();
+  stats.work_pending = has_requests();
+  return stats;
+}
+
+}  // namespace bessemer

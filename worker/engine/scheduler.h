@@ -1,0 +1,126 @@
+// Decides what every step computes. Pure: no thread, clock or device; the same calls give the same
+// plans and events, so a run can be replayed. One owner (E1).
+//
+// A step has one budget of rows and one of logit rows. Running choices come first, then waiting
+// ones, in one order (goes_before); prompts are cut into chunks by what is left of the budget.
+// There are never more slots than rows, so every running choice has its row in every step.
+//
+// Blocks. A choice gets the blocks of its whole history when it starts, and one more whenever it
+// grows over a border. Where none is left, the last in the order gives up its own and is recomputed
+// later: waiting forks first, then running choices behind the one that needs room. The first
+// running choice can thus always go on, and alone everything admitted fits: no deadlock (E6).
+//
+// With two steps in flight a choice may be in step N + 1 when commit(N) ends it: what comes back
+// for it is dropped, and its blocks stay held until N + 1 has completed (K2).
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "worker/engine/engine.h"
+#include "worker/engine/sequence_queue.h"
+#include "worker/engine/step_builder.h"
+
+namespace bessemer {
+
+class Scheduler {
+ public:
+  // `limits`: KV groups must retain all; no drafts.
+  Scheduler(const EngineOptions& options, const Limits& limits);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // Admitted or Rejected is the first event.
+  void add(Request request, TimePoint now);
+  // Unknown or ended attempts and choices are ignored. No choices: all.
+  void cancel(AttemptId attempt, std::span<const int32_t> choices, TimePoint now);
+  // From now on add() rejects.
+  void drain() { draining_ = true; }
+  // Ends every request with Failed.
+  void fail_all(Fault fault, const std::string& detail);
+
+  // The next step, or nullopt: the limit of steps in flight is reached, or nothing can run before
+  // one of them comes back, or there is nothing to do. Never nullopt with requests left and nothing
+  // in flight (E6).
+  std::optional<StepPlan> plan(TimePoint now);
+  // Results in the order of their plans.
+  void commit(const StepResult& result, TimePoint now);
+
+  // What has happened since the last call, oldest first.
+  std::vector<EngineEvent> take_events();
+
+  bool has_requests() const { return !requests_.empty(); }
+  size_t steps_in_flight() const { return in_flight_.size(); }
+  EngineStats stats() const;
+  const KvSpace& kv() const { return kv_; }
+
+ private:
+  // One pass over the running choices.
+  struct Pass {
+    StepBuilder step;
+    int32_t draws_ahead = 0;  // running choices behind the current one that need one row each
+    std::vector<ActiveRequest*> prompts_done;  // their followers fork once the plan is complete
+  };
+
+  // scheduler.cpp: requests and choices
+  void emit(const ActiveRequest& request, decltype(EngineEvent::what) what);
+  void fail(ActiveRequest& request, Fault fault, const std::string& detail);
+  void end_choice(Sequence& sequence, EndReason reason, int32_t stop_id, TimePoint now);
+  void finish_request(ActiveRequest& request, TimePoint now);
+  void leave_queues(Sequence& sequence);
+  void hand_over_prompt(ActiveRequest& request);
+  void give_up_slot(Sequence& sequence);
+  void end_request(ActiveRequest& request);
+  void retire_ended();
+  int64_t backlog_tokens() const;
+
+  // scheduler_plan.cpp
+  void expire(TimePoint now);
+  void make_room_for_urgent();
+  void plan_running(Pass& pass);
+  void plan_waiting(Pass& pass, TimePoint now);
+  bool secure_rows(Sequence& sequence, int32_t rows, Pass& pass);
+  bool can_start(const Sequence& sequence);
+  void start(Sequence& sequence, const Chunk& chunk, Pass& pass, TimePoint now);
+  void add_work(Sequence& sequence, const Chunk& chunk, Pass& pass);
+  Sequence* last_waiting_holder() const;
+  void preempt(Sequence& sequence);
+  void fork_followers(ActiveRequest& request);
+  StepPlan launch(Pass& pass, TimePoint now);
+  void fail_head();
+
+  // scheduler_commit.cpp
+  void settle(const LaunchedWork& work, const StepResult& result, const Outcome& outcome,
+              TimePoint now);
+  void deliver_scores(const LaunchedWork& work, const StepResult& result, const Outcome& outcome);
+  void report_progress(const LaunchedWork& work, StepId step);
+  void accept_token(Sequence& sequence, int32_t token, std::span<const Logprob> logprobs,
+                    TimePoint now);
+  void lose_group();
+  void measure(const LaunchedStep& step, TimePoint now);
+
+  const EngineOptions options_;
+  const Limits limits_;
+  const int32_t rows_, logit_rows_;  // of one step
+  KvSpace kv_;                       // outlives every table
+
+  std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
+  std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight
+  SequenceQueue running_, waiting_;
+  std::vector<int32_t> free_slots_,
+      closing_slots_;                    // closing: free too, but the runner is yet to be told
+  std::vector<LaunchedStep> in_flight_;  // oldest first; at most limits_.steps_in_flight
+  std::vector<EngineEvent> events_;
+  EngineStats stats_;
+  TimePoint next_deadline_ = TimePoint::max(), last_commit_{};
+  uint64_t arrivals_ = 0;
+  StepId last_step_ = 0;
+  int32_t not_started_ = 0;  // requests
+  bool draining_ = false;
+};
+
+}  // namespace bessemer

@@ -1,0 +1,142 @@
+// Scheduler::commit: what a step's result means for those who were in it.
+#include <algorithm>
+
+#include "common/check.h"
+#include "worker/engine/scheduler.h"
+
+namespace bessemer {
+namespace {
+
+// Weight of the newest step in the means of EngineStats.
+constexpr double kMeanWeight = 0.1;
+
+bool draws(Want want) {
+  return want == Want::sample || want == Want::score_and_sample;
+}
+bool scores(Want want) {
+  return want == Want::score || want == Want::score_and_sample;
+}
+
+const char* describe(Fault fault) {
+  switch (fault) {
+    case Fault::bad_request:
+      return "bias, bans and allowed tokens left nothing to draw from";
+    case Fault::numeric:
+      return "the model's logits are not numbers (NaN or infinity)";
+    case Fault::device:
+      return "the step failed on the device";
+    case Fault::group_lost:
+      return "a rank of the model was lost";
+    default:
+      return "the step failed";
+  }
+}
+
+double mean(double old, double value) {
+  return old == 0 ? value : old + kMeanWeight * (value - old);
+}
+
+}  // namespace
+
+void Scheduler::commit(const StepResult& result, TimePoint now) {
+  CHECK(!in_flight_.empty() && in_flight_.front().id == result.id);
+  const LaunchedStep step = std::move(in_flight_.front());
+  in_flight_.erase(in_flight_.begin());
+  kv_.completed(result.id);
+  if (step.is_void) return;
+  for (const LaunchedWork& work : step.works) {
+    --work.sequence->in_flight;
+    work.sequence->drawing -= draws(work.want) ? 1 : 0;
+  }
+  if (result.fault == Fault::group_lost) return lose_group();
+  CHECK(result.fault != Fault::ok || result.outcomes.size() == step.works.size());
+  for (size_t i = 0; i < step.works.size(); ++i) {
+    const Sequence& s = *step.works[i].sequence;
+    if (s.phase == Phase::ended) continue;  // surplus: it was launched before the end was known
+    if (result.fault != Fault::ok) {
+      fail(*s.request, result.fault, describe(result.fault));
+    } else {
+      settle(step.works[i], result, result.outcomes[i], now);
+    }
+  }
+  measure(step, now);
+  retire_ended();
+  DCHECK((kv_.check(), true));
+  if (requests_.empty() && in_flight_.empty()) kv_.check();  // E2, in release when idle
+}
+
+void Scheduler::settle(const LaunchedWork& work, const StepResult& result, const Outcome& outcome,
+                       TimePoint now) {
+  Sequence& s = *work.sequence;
+  ActiveRequest& request = *s.request;
+  if (outcome.fault != Fault::ok) return fail(request, outcome.fault, describe(outcome.fault));
+  if (scores(work.want)) deliver_scores(work, result, outcome);
+  if (s.phase == Phase::ended) return;
+  if (!draws(work.want)) return report_progress(work, result.id);
+  CHECK(outcome.tokens.count == 1);  // no drafts
+  accept_token(s, slice(result.tokens, outcome.tokens)[0], slice(result.logprobs, outcome.logprobs),
+               now);
+}
+
+void Scheduler::report_progress(const LaunchedWork& work, StepId step) {
+  ActiveRequest& request = *work.sequence->request;
+  if (request.progress_step == step) return;
+  request.progress_step = step;
+  emit(request, Progress{std::min(work.begin + work.count, request.prompt_len())});
+}
+
+void Scheduler::deliver_scores(const LaunchedWork& work, const StepResult& result,
+                               const Outcome& outcome) {
+  ActiveRequest& request = *work.sequence->request;
+  const int32_t rows = std::min(work.begin + work.count, request.prompt_len() - 1) - work.begin;
+  int32_t per_token = 1 + request.request.prompt_logprobs;
+  if (limits_.vocab_size > 0) per_token = std::min(per_token, 1 + limits_.vocab_size);
+  if (outcome.scores.count != rows * per_token) {  // a row that is no distribution has no scores
+    return fail(request, Fault::numeric, describe(Fault::numeric));
+  }
+  const auto values = slice(result.logprobs, outcome.scores);
+  request.scored = work.begin + rows;
+  emit(request, PromptScores{work.begin + 1, per_token, {values.begin(), values.end()}});
+}
+
+// Finish is decided here: a stop id ends the choice and is not part of its output.
+void Scheduler::accept_token(Sequence& s, int32_t token, std::span<const Logprob> logprobs,
+                             TimePoint now) {
+  ActiveRequest& request = *s.request;
+  request.first_token = std::min(request.first_token, now);
+  ++stats_.tokens_generated;
+  const auto stops = slice(request.request.tokens, request.request.sampling.stop_ids);
+  if (std::ranges::find(stops, token) != stops.end()) {
+    return end_choice(s, EndReason::stop, token, now);
+  }
+  const int32_t offset = static_cast<int32_t>(s.output.size());
+  s.output.push_back(token);
+  emit(request, Tokens{s.choice, offset, {token}, {logprobs.begin(), logprobs.end()}});
+  if (offset + 1 >= request.request.max_tokens) end_choice(s, EndReason::length, -1, now);
+}
+
+// Every launched step is void and every slot is gone: whoever is here fails.
+void Scheduler::lose_group() {
+  for (LaunchedStep& step : in_flight_) {
+    for (const LaunchedWork& work : step.works) --work.sequence->in_flight;
+    step.works.clear();
+    step.is_void = true;
+  }
+  fail_all(Fault::group_lost, describe(Fault::group_lost));
+  closing_slots_.clear();
+}
+
+void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
+  // Steps queue up behind each other: this one began when the one before it ended.
+  const int64_t us = std::max<int64_t>(1, microseconds(now - std::max(step.at, last_commit_)));
+  last_commit_ = now;
+  ++stats_.steps;
+  stats_.step_us =
+      static_cast<int64_t>(mean(static_cast<double>(stats_.step_us), static_cast<double>(us)));
+  stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
+  if (step.prefill_rows == 0) return;
+  stats_.prefill_tokens_per_s =
+      mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us));
+}
+
+}  // namespace bessemer

@@ -1,0 +1,89 @@
+// What the engine knows of a request and of its choices. Owned and changed by the scheduler alone
+// (E1).
+//
+// Intervals of a choice's history = prompt + output, in tokens; rows are positions whose KV is
+// computed:
+//
+//   0 ........ computed ........ known ........ length
+//   |  launched   |  to compute    |  drawing     |
+//
+//   computed   rows that launched steps have computed or will have
+//   known      prompt + output: what the host has seen
+//   length     known + drawing: tokens there will be once every launched step has come back
+//
+//   S1  computed < length while the choice can go on: at least one row is always left, the one that
+//   is drawn from. S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0,
+//   so that its whole history is known. S3  kv covers computed rows while the choice has a slot; a
+//   waiting one has blocks only as a fork.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "worker/engine/request.h"
+#include "worker/engine/step.h"
+#include "worker/kv/kv_space.h"
+
+namespace bessemer {
+
+enum class Phase : uint8_t {
+  following,  // waits for the leader's prompt, which it will share
+  waiting,    // could run; has no slot
+  running,    // has a slot
+  ended,
+};
+
+struct ActiveRequest;
+
+struct Sequence {
+  ActiveRequest* request = nullptr;
+  int32_t choice = 0;
+  Phase phase = Phase::following;
+  int32_t slot = -1;
+  std::vector<int32_t> output;
+  int32_t computed = 0;
+  int32_t drawing = 0;     // draws launched and not committed
+  int32_t in_flight = 0;   // Works launched and not committed
+  int32_t high_water = 0;  // rows below it have been computed before: computing them again is waste
+  KvTable kv;
+  std::vector<int32_t> told;  // per KV group: blocks of `kv` that the slot's table has been told of
+
+  int32_t known() const;
+  int32_t length() const;
+  int32_t rows_left() const { return length() - computed; }
+  // Whether another token may be drawn, as far as is known before the launched ones have come back.
+  bool may_draw() const;
+};
+
+struct ActiveRequest {
+  Request request;
+  uint64_t order = 0;  // of arrival
+  TimePoint arrived{}, started = TimePoint::max(), first_token = TimePoint::max();
+  std::vector<Sequence> choices;
+  int32_t leader = 0;  // the choice that computes the prompt for all
+  bool prompt_done =
+      false;               // its last chunk has been launched: there is nothing to follow any more
+  int32_t live = 0;        // choices that have not ended
+  int32_t scored = 0;      // prompt rows whose scores have been delivered
+  int32_t score_next = 0;  // prompt rows whose scores have been asked for
+  StepId progress_step = 0;  // of the last Progress: one a step
+  int32_t recomputed = 0, preemptions = 0;
+
+  int32_t prompt_len() const { return static_cast<int32_t>(request.prompt.size()); }
+  bool is_started() const { return started != TimePoint::max(); }
+};
+
+// The one order in which choices get rows, slots and blocks: priority, then arrival, then choice.
+bool goes_before(const Sequence& a, const Sequence& b);
+
+// Rows of `sequence` for one step, and what is wanted of them.
+struct Chunk {
+  int32_t count = 0;  // 0: it cannot run within these budgets
+  Want want = Want::nothing;
+  int32_t logit_rows() const;
+};
+// The largest chunk within the budgets. Rows that are scored want logits each, the last row one for
+// the draw.
+Chunk next_chunk(const Sequence& sequence, int32_t rows, int32_t logit_rows);
+
+}  // namespace bessemer
