@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -127,14 +126,15 @@ std::optional<bool> FieldReader::boolean(std::string_view key) {
 
 std::optional<int64_t> FieldReader::as_integer(const json::value& value, const std::string& param,
                                                int64_t low, int64_t high) {
-  if (!value.is_int64() && !value.is_uint64()) {
+  // Boost.JSON has uint64 for what int64 cannot hold, and double for what neither can.
+  const bool huge = value.is_double() && std::abs(value.get_double()) >= 0x1p64;
+  if (!value.is_int64() && !value.is_uint64() && !huge) {
     wrong_type(param, "an integer", value);
     return std::nullopt;
   }
-  const bool above = value.is_uint64();  // Boost.JSON uses uint64 for what int64 cannot hold
-  const int64_t number = above ? std::numeric_limits<int64_t>::max() : value.get_int64();
-  if (!above && number >= low && number <= high) return number;
-  const std::string got = above ? std::to_string(value.get_uint64()) : std::to_string(number);
+  const int64_t* number = value.if_int64();
+  if (number != nullptr && *number >= low && *number <= high) return *number;
+  const std::string got = huge ? fmt::format("{}", value.get_double()) : json::serialize(value);
   fail(bad_request(fmt::format("'{}' must be between {} and {}, not {}.", param, low, high, got),
                    param));
   return std::nullopt;

@@ -38,8 +38,8 @@ struct ChoiceText {
 struct ChoiceFinish {
   int32_t choice = 0;
   FinishReason reason = FinishReason::stop;
-  std::optional<std::string> stop_string;  // vLLM's stop_reason
-  std::optional<int32_t> stop_id;
+  std::optional<std::string> stop_string = std::nullopt;  // vLLM's stop_reason
+  std::optional<int32_t> stop_id = std::nullopt;
 };
 struct UsageReport {
   int64_t prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0;
