@@ -7,13 +7,17 @@
 
 namespace bessemer {
 
-// Invariant: the concatenation of all that push() and flush() return equals the bytes of all pieces, with each maximal invalid
-// sequence replaced by U+FFFD; every returned string is valid UTF-8.
+// Invariant: the concatenation of all that push() and flush() return equals the bytes of all
+// pieces, with each maximal invalid sequence replaced by U+FFFD (as replace_invalid_utf8 does);
+// every returned string is valid UTF-8.
 class Detokenizer {
  public:
-  // `tokenizer` outlives it. `at_start`: the text begins here (a leading space may be dropped); false behind a prompt.
+  // `tokenizer` outlives it. `at_start`: the text begins here (a leading space may be dropped);
+  // false behind a prompt.
   Detokenizer(const Tokenizer& tokenizer, bool skip_special, bool at_start)
-      : tokenizer_(&tokenizer), skip_special_(skip_special), at_start_(at_start) {}
+      : tokenizer_(&tokenizer),
+        skip_special_(skip_special),
+        drop_space_(at_start && tokenizer.strips_leading_space()) {}
 
   // The characters that `id` completes; may be empty.
   std::string push(int32_t id);
@@ -22,7 +26,8 @@ class Detokenizer {
 
  private:
   const Tokenizer* tokenizer_;
-  bool skip_special_, at_start_;
+  bool skip_special_;
+  bool drop_space_;  // the next byte is the text's first one, and a space there is not part of it
   std::string pending_;  // at most 3 bytes: the beginning of one character
 };
 

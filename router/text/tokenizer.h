@@ -13,8 +13,9 @@
 namespace bessemer {
 
 struct EncodeOptions {
-  bool add_special = true;    // BOS, EOS, CLS, SEP as the vocabulary asks for
-  bool parse_special = true;  // control tokens spelled out in the text ("<|im_end|>") become their ids
+  bool add_special = true;  // BOS, EOS, CLS, SEP as the vocabulary asks for
+  bool parse_special =
+      true;  // control tokens spelled out in the text ("<|im_end|>") become their ids
 };
 
 // Immutable once made; any thread.
@@ -24,9 +25,11 @@ class Tokenizer {
   // InvalidArgument names the key that is missing or inconsistent, or the unknown pre-tokeniser.
   static StatusOr<std::shared_ptr<const Tokenizer>> create(const v1::Vocabulary& vocabulary);
 
-  // Any bytes: invalid UTF-8 is encoded as the family does it (byte tokens, or U+FFFD), never refused.
+  // Any bytes: invalid UTF-8 is encoded as the family does it (byte tokens, or U+FFFD), never
+  // refused.
   virtual std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const = 0;
-  // The bytes of one token in running text; may be half a character. Control tokens: their spelling if `special`, else "".
+  // The bytes of one token in running text; may be half a character. Control tokens: their spelling
+  // if `special`, else "".
   virtual std::string piece(int32_t id, bool special) const = 0;
   // The text of a whole sequence; the family's own rule for a leading space applies.
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special) const = 0;
