@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "common/tensor_type.h"
@@ -65,6 +66,7 @@ class GgufWriter {
     return set(key, std::string_view(value));
   }
   template <typename T>
+    requires std::is_arithmetic_v<T>
   GgufWriter& set(const std::string& key, T value) {
     return entry(key, static_cast<uint32_t>(type_of(GgufValue(value))),
                  ByteWriter().number(value).bytes());
