@@ -3,6 +3,7 @@
 #include <array>
 #include <filesystem>
 
+#include "worker/backend/cpu/cpu_backend.h"
 #include "worker/backend/plugin.h"
 #include "worker/backend/reference/reference_backend.h"
 
@@ -41,6 +42,7 @@ StatusOr<std::unique_ptr<Backend>> make_auto(const BackendOptions& options) {
 StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name,
                                                 const BackendOptions& options) {
   if (name == "auto") return make_auto(options);
+  if (name == "cpu") return cpu::make_cpu_backend(options);
   if (name == "reference") return reference::make_reference_backend();
   if (!is_plain_name(name)) {
     return absl::InvalidArgumentError("'" + name +
@@ -57,7 +59,8 @@ StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name,
 }
 
 std::vector<std::string> describe_backends() {
-  std::vector<std::string> lines = {"reference: built in, for tests"};
+  std::vector<std::string> lines = {"cpu: " + cpu::describe_cpu(),
+                                    "reference: built in, for tests"};
   for (const char* name : kPlugins) {
     const StatusOr<std::unique_ptr<Backend>> backend =
         load_backend_plugin(plugin_path(name, {}), {});

@@ -1,0 +1,164 @@
+// Row kernels, the same for every instruction set; include after its vec.h.
+#pragma once
+#include "kernels/cpu/generic/math.h"
+#include "kernels/cpu/kernels.h"
+
+namespace bessemer::kernels {
+namespace {
+
+// 1 / (1 + e^-x); 0 below -88, where it leaves the range of floats.
+inline F logistic(F x) {
+  const F one = set(1.0f);
+  const F value = div(one, add(one, exponential(sub(zero(), x))));
+  return select_less(x, set(-88.0f), zero(), value);
+}
+
+// Abramowitz and Stegun 7.1.26: absolute error below 1.5e-7, plus rounding.
+inline F error_function(F x) {
+  const F size = absolute(x);
+  const F t = div(set(1.0f), fma(set(0.3275911f), size, set(1.0f)));
+  F p = set(1.061405429f);
+  p = fma(p, t, set(-1.453152027f));
+  p = fma(p, t, set(1.421413741f));
+  p = fma(p, t, set(-0.284496736f));
+  p = fma(p, t, set(0.254829592f));
+  const F tail = mul(mul(p, t), exponential(sub(zero(), mul(size, size))));
+  const F positive = sub(set(1.0f), tail);
+  return select_less(x, zero(), sub(zero(), positive), positive);
+}
+
+inline F gate_value(F x, Gate gate) {
+  switch (gate) {
+    case Gate::silu:
+      return mul(x, logistic(x));
+    case Gate::gelu: {
+      const F half = mul(set(0.5f), x);
+      return fma(half, error_function(mul(x, set(0.707106781f))), half);
+    }
+    case Gate::gelu_tanh: {
+      // 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y), y = sqrt(2 / pi) (x + 0.044715 x^3)
+      const F cube = mul(mul(x, x), x);
+      return mul(x, logistic(mul(set(1.595769122f), fma(set(0.044715f), cube, x))));
+    }
+    case Gate::relu:
+      return max(zero(), x);
+  }
+  return x;
+}
+
+void gated(float* out, const float* g, const float* up, int32_t count, Gate gate) {
+  int32_t i = 0;
+  for (; i + 16 <= count; i += 16) {
+    store(out + i, mul(gate_value(load(g + i), gate), load(up + i)));
+  }
+  if (const int32_t rest = count - i; rest > 0) {
+    const F value = mul(gate_value(load_part(g + i, rest), gate), load_part(up + i, rest));
+    store_part(out + i, value, rest);
+  }
+}
+
+void add_rows(float* inout, const float* x, int32_t count) {
+  for (int32_t i = 0; i < count; ++i) inout[i] += x[i];
+}
+
+// Squares are summed in 16 lanes (lane = index mod 16), the lanes as sum() does it.
+void rms_norm(float* out, const float* x, const float* weight, int32_t count, float eps) {
+  const int32_t whole = count / 16 * 16, rest = count - whole;
+  F squares = zero();
+  for (int32_t i = 0; i < whole; i += 16) {
+    const F a = load(x + i);
+    squares = fma(a, a, squares);
+  }
+  if (rest > 0) {
+    const F a = load_part(x + whole, rest);
+    squares = fma(a, a, squares);
+  }
+  const F inverse = set(1.0f / square_root(sum(squares) / static_cast<float>(count) + eps));
+  for (int32_t i = 0; i < whole; i += 16) {
+    store(out + i, mul(mul(load(x + i), inverse), load(weight + i)));
+  }
+  if (rest > 0) {
+    const F a = mul(mul(load_part(x + whole, rest), inverse), load_part(weight + whole, rest));
+    store_part(out + whole, a, rest);
+  }
+}
+
+void rope(float* inout, int32_t heads, int32_t head_dim, int32_t pairs, bool interleaved,
+          const float* cosines, const float* sines) {
+  const int32_t step = interleaved ? 2 : 1, distance = interleaved ? 1 : pairs;
+  for (int32_t h = 0; h < heads; ++h) {
+    float* values = inout + static_cast<ptrdiff_t>(h) * head_dim;
+    for (int32_t i = 0; i < pairs; ++i) {
+      const float a = values[step * i], b = values[step * i + distance];
+      values[step * i] = a * cosines[i] - b * sines[i];
+      values[step * i + distance] = a * sines[i] + b * cosines[i];
+    }
+  }
+}
+
+// Blocks below this magnitude count as zero: 127 / magnitude would leave the range of floats.
+constexpr float kSmallestBlock = 0x1p-100f;
+
+inline void quantize_block(F a, F b, int8_t* q, ActivationBlock& block) {
+  // Compared as integers, magnitudes order as they do as floats, and NaN is above infinity.
+  const int32_t top = largest(max(bits(absolute(a)), bits(absolute(b))));
+  const float magnitude = __builtin_bit_cast(float, top);
+  const bool finite = top < 0x7f800000;
+  if (!finite || magnitude < kSmallestBlock) {
+    store_i8(q, set_int(0));
+    store_i8(q + 16, set_int(0));
+    block = {finite ? 0.0f : __builtin_nanf(""), finite ? 0.0f : __builtin_nanf(""), 0, 0};
+    return;
+  }
+  const F inverse = set(127.0f / magnitude);
+  const I first = round_to_int(mul(a, inverse)), second = round_to_int(mul(b, inverse));
+  store_i8(q, first);
+  store_i8(q + 16, second);
+  block.scale = magnitude / 127.0f;
+  block.first_sum = sum(first);
+  block.sum = block.first_sum + sum(second);
+  block.scaled_sum = block.scale * static_cast<float>(block.sum);
+}
+
+void quantize(const float* x, int32_t count, int8_t* q, ActivationBlock* blocks) {
+  for (int32_t i = 0; i < count; i += kBlock) {
+    quantize_block(load(x + i), load(x + i + 16), q + i, blocks[i / kBlock]);
+  }
+}
+
+// To nearest even; NaN stays NaN.
+inline void store(Bfloat* out, F a) {
+  float lanes[16];
+  store(lanes, a);
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t value = __builtin_bit_cast(uint32_t, lanes[i]);
+    const bool nan = (value & 0x7fffffff) > 0x7f800000;
+    const uint32_t rounded = nan ? value | 0x400000 : value + 0x7fff + (value >> 16 & 1);
+    out[i].bits = static_cast<uint16_t>(rounded >> 16);
+  }
+}
+
+template <typename T>
+void store_kv_as(std::byte* out, ptrdiff_t stride, const float* x, int32_t count) {
+  auto* target = reinterpret_cast<T*>(out);
+  for (int32_t i = 0; i < count; i += 16) {
+    const int32_t lanes = count - i < 16 ? count - i : 16;
+    T values[16];
+    store(values, lanes == 16 ? load(x + i) : load_part(x + i, lanes));
+    for (int32_t j = 0; j < lanes; ++j) target[(i + j) * stride] = values[j];
+  }
+}
+
+void store_kv(std::byte* out, ptrdiff_t stride, const float* x, int32_t count, KvType type) {
+  switch (type) {
+    case KvType::f32:
+      return store_kv_as<float>(out, stride, x, count);
+    case KvType::f16:
+      return store_kv_as<Half>(out, stride, x, count);
+    case KvType::bf16:
+      return store_kv_as<Bfloat>(out, stride, x, count);
+  }
+}
+
+}  // namespace
+}  // namespace bessemer::kernels

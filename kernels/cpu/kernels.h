@@ -1,0 +1,99 @@
+// The CPU kernels: pointers and sizes, one table of functions per instruction set, all with equal
+// results bit for bit.
+//
+// Every table is made from the same sources (generic/) over a vector of 16 lanes that each
+// instruction set implements (scalar/vec.h, avx2/vec.h, avx512/vec.h): so float operations happen
+// in the same order everywhere, and only the integer products, which are exact, differ. Files under
+// avx2/ and avx512/ are compiled for that instruction set; whatever they define lies in an unnamed
+// namespace, and they call nothing from the standard library, lest the linker picks their copy of a
+// shared inline function for a machine that cannot run it (tests/backend checks the object files).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/cpu/layout.h"
+
+namespace bessemer::kernels {
+
+// out[r][o] = sum over inputs of x[r] * tiles[o] (+ bias[o]), for `rows` rows and `outputs`
+// outputs.
+struct MatmulArgs {
+  const std::byte* tiles;  // ceil(outputs / 16) tiles
+  size_t tile_bytes;
+  int32_t outputs;
+  int32_t depth;       // inputs; a multiple of 32 for quantised tiles
+  const std::byte* x;  // quantised tiles: activation rows (layout.h); float tiles: f32
+  size_t x_stride_bytes;
+  int32_t rows;
+  float* out;
+  ptrdiff_t out_stride;  // floats
+  const float* bias;     // `outputs` values, or nullptr
+};
+
+enum class KvType : uint8_t { f32, f16, bf16 };
+enum class Gate : uint8_t { silu, gelu, gelu_tanh, relu };
+
+constexpr int32_t kKvLanes =
+    16;  // positions side by side in a block of keys; block_tokens is a multiple
+constexpr int32_t kKvChunk = 128;  // positions whose softmax is taken together, at absolute borders
+constexpr int32_t kQueriesPerCall = 32;
+constexpr int32_t kMaxValueWidth =
+    1024;  // a head's; bounds the scratch: the widest heads in use have 576
+
+// Floats that attend() needs as scratch: scores and one partial result for each query.
+constexpr size_t kAttentionScratch = size_t{kQueriesPerCall} * (kKvChunk + kMaxValueWidth);
+
+// A run of query heads that read the same KV head of one sequence. Query i is head i % heads of row
+// i / heads.
+struct AttentionArgs {
+  const float* q;      // row 0, first of the heads; key_width values each
+  ptrdiff_t q_stride;  // floats between rows
+  float* out;          // row 0, first of the heads; value_width values each
+  ptrdiff_t out_stride;
+  const int32_t* positions;  // per row
+  int32_t heads;
+  int32_t first_query, queries;  // queries <= kQueriesPerCall
+  int32_t kv_len;
+  bool causal;
+  const std::byte* keys;    // of this KV head in block 0: [key_width][block_tokens]
+  const std::byte* values;  // of this KV head in block 0: [block_tokens][value_width]
+  size_t key_block_bytes, value_block_bytes;  // from block to block
+  const int32_t* table;                       // block ids of the sequence, in order
+  int32_t block_tokens, key_width, value_width;
+  KvType type;
+  float scale;
+  float* scratch;  // kAttentionScratch floats
+};
+
+struct Kernels {
+  const char* name;  // "scalar", "avx2", "avx512"
+  // q: `count` values, blocks: count / 32; count is a multiple of 32.
+  void (*quantize)(const float* x, int32_t count, int8_t* q, ActivationBlock* blocks);
+  void (*matmul[kTileFormats])(const MatmulArgs&);  // by TileFormat
+  void (*attend)(const AttentionArgs&);
+  // `out` may be `x`.
+  void (*rms_norm)(float* out, const float* x, const float* weight, int32_t count, float eps);
+  void (*add)(float* inout, const float* x, int32_t count);
+  // out = gate(g) * up; `out` may be `g` or `up`.
+  void (*gated)(float* out, const float* g, const float* up, int32_t count, Gate gate);
+  // Rotates `heads` heads of `head_dim` values in place by `pairs` angles.
+  void (*rope)(float* inout, int32_t heads, int32_t head_dim, int32_t pairs, bool interleaved,
+               const float* cosines, const float* sines);
+  // out[i * stride] = x[i], rounded to `type`; stride in elements.
+  void (*store_kv)(std::byte* out, ptrdiff_t stride, const float* x, int32_t count, KvType type);
+};
+
+// nullptr: no such instruction set, or this machine lacks it. "scalar" is always there.
+const Kernels* find_kernels(std::string_view name);
+// The fastest that this machine can run.
+const Kernels& best_kernels();
+// What `name` needs of the machine, for error messages; empty: no such instruction set.
+std::string_view needed_features(std::string_view name);
+
+// The tables themselves; call them on a machine that can run them.
+const Kernels& scalar_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+
+}  // namespace bessemer::kernels

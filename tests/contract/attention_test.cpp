@@ -1,0 +1,113 @@
+// store_kv and attend against softmax in double: grouped heads, odd widths, scattered blocks, every
+// KV type, every chunking.
+#include "tests/contract/attention.h"
+
+#include <cmath>
+
+namespace bessemer {
+namespace {
+
+using AttentionTest = ContractTest;
+INSTANTIATE_TEST_SUITE_P(Backends, AttentionTest, testing::ValuesIn(subjects()), test_name);
+
+void check(Backend& backend, const AttentionCase& c, const Schedule& schedule, uint64_t seed) {
+  const AttentionWorld world(c, seed);
+  const std::vector<float> got = world.run(backend, schedule);
+  const AttentionWorld::Expected want = world.expected();
+  ASSERT_EQ(got.size(), want.values.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_NEAR(got[i], want.values[i], want.tolerances[i])
+        << "value " << i << ", " << c.query_heads << "/" << c.kv_heads << " heads, widths "
+        << c.key_width << " and " << c.value_width;
+  }
+}
+
+TEST_P(AttentionTest, EveryGroupedQueryRatio) {
+  for (const auto& [query, kv] :
+       {std::pair{1, 1}, {4, 4}, {4, 2}, {9, 3}, {8, 1}, {5, 1}, {40, 1}, {33, 3}}) {
+    const AttentionCase c{.query_heads = query,
+                          .kv_heads = kv,
+                          .key_width = 16,
+                          .value_width = 16,
+                          .lengths = {3, 40}};
+    check(*subject_, c, whole(c), 7);
+  }
+}
+
+TEST_P(AttentionTest, OddWidths) {
+  for (const auto& [key, value] :
+       {std::pair{8, 8}, {1, 1}, {16, 17}, {48, 20}, {64, 64}, {80, 96}, {128, 128}, {33, 129}}) {
+    const AttentionCase c{
+        .query_heads = 3, .kv_heads = 1, .key_width = key, .value_width = value, .lengths = {20}};
+    check(*subject_, c, whole(c), 8);
+  }
+}
+
+TEST_P(AttentionTest, EveryKvTypeAndBlockSize) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    for (const int32_t block_tokens : {16, 32, 64}) {
+      AttentionCase c{.block_tokens = block_tokens, .dtype = dtype, .lengths = {1, 15, 16, 17, 70}};
+      c.key_width = c.value_width = 24;
+      check(*subject_, c, whole(c), 9);
+    }
+  }
+}
+
+// Across the borders of the chunks in which a backend may take its softmax.
+TEST_P(AttentionTest, LongSequences) {
+  const AttentionCase c{.query_heads = 2,
+                        .kv_heads = 1,
+                        .key_width = 8,
+                        .value_width = 8,
+                        .lengths = {300, 127, 128, 129}};
+  check(*subject_, c, whole(c), 10);
+}
+
+TEST_P(AttentionTest, InStepsOfAnyShape) {
+  AttentionCase c{
+      .query_heads = 6, .kv_heads = 2, .key_width = 16, .value_width = 16, .lengths = {90, 5, 33}};
+  check(*subject_, c, one_by_one(c), 11);
+  check(*subject_, c, drawn(c, random_), 11);
+}
+
+// Without a causal mask a row sees what its step has stored, also behind itself.
+TEST_P(AttentionTest, NotCausal) {
+  const AttentionCase c{.query_heads = 2,
+                        .kv_heads = 2,
+                        .key_width = 16,
+                        .value_width = 16,
+                        .causal = false,
+                        .lengths = {50, 17}};
+  check(*subject_, c, whole(c), 12);
+}
+
+// A value that is infinite for one position must not reach the rows before it, though they are
+// computed side by side.
+TEST_P(AttentionTest, InfinityIsSeenOnlyByWhoMaySeeIt) {
+  const KvLayout layout{.layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
+                        .group_blocks = {2}};
+  KvPoolPtr pool = *subject_->make_kv(layout);
+  StepInputs inputs = plain_step(20);
+  inputs.groups.push_back(
+      {.store_at = inputs.positions, .table = {0, 1}, .table_stride = 2, .kv_len = {20}});
+  Batch batch;
+  subject_->begin_step(inputs, batch);
+  Matrix q(*subject_, 20, 16), k(*subject_, 20, 16), v(*subject_, 20, 16), out(*subject_, 20, 16);
+  q.fill(random_, 1.0f);
+  k.fill(random_, 1.0f);
+  v.fill(random_, 1.0f);
+  v.at(18, 5) = 1e6f;  // beyond f16
+  const AttentionParams params{
+      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
+  run(*subject_, [&] {
+    subject_->store_kv(*pool, 0, k.mat(), v.mat(), batch);
+    subject_->attend(out.mat(), q.mat(), *pool, 0, batch, params);
+  });
+  for (int32_t r = 0; r < 20; ++r) {
+    for (int32_t d = 0; d < 16; ++d)
+      ASSERT_EQ(std::isfinite(out.at(r, d)), !(r >= 18 && d == 5)) << r << " " << d;
+  }
+}
+
+}  // namespace
+}  // namespace bessemer

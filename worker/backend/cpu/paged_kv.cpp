@@ -1,0 +1,91 @@
+#include "worker/backend/cpu/paged_kv.h"
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "common/check.h"
+
+namespace bessemer::cpu {
+namespace {
+
+kernels::KvType kv_type(DType dtype) {
+  return dtype == DType::f32   ? kernels::KvType::f32
+         : dtype == DType::f16 ? kernels::KvType::f16
+                               : kernels::KvType::bf16;
+}
+
+Status check_limits(const KvLayout& layout) {
+  if (layout.block_tokens % kernels::kKvLanes != 0) {
+    return absl::InvalidArgumentError(
+        "KV layout: the cpu backend needs block_tokens to be a multiple of " +
+        std::to_string(kernels::kKvLanes) + ", not " + std::to_string(layout.block_tokens));
+  }
+  for (const KvLayer& layer : layout.layers) {
+    if (layer.value_width > kernels::kMaxValueWidth) {
+      return absl::InvalidArgumentError("KV layout: the cpu backend takes values up to " +
+                                        std::to_string(kernels::kMaxValueWidth) + " wide, not " +
+                                        std::to_string(layer.value_width));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+StatusOr<KvPoolPtr> PagedKv::make(const KvLayout& layout) {
+  RETURN_IF_ERROR(host::check_kv_layout(layout));
+  RETURN_IF_ERROR(check_limits(layout));
+  auto pool = std::make_unique<PagedKv>();
+  pool->layout_ = layout;
+  pool->type_ = kv_type(layout.dtype);
+  const size_t head_bytes = dtype_bytes(layout.dtype) * static_cast<size_t>(layout.block_tokens);
+  for (const KvLayer& shape : layout.layers) {
+    Layer& layer = pool->layers_.emplace_back(Layer{.shape = shape});
+    layer.key_head_bytes = head_bytes * static_cast<size_t>(shape.key_width);
+    layer.value_head_bytes = head_bytes * static_cast<size_t>(shape.value_width);
+    layer.key_block_bytes = layer.key_head_bytes * static_cast<size_t>(shape.heads);
+    layer.value_block_bytes = layer.value_head_bytes * static_cast<size_t>(shape.heads);
+    if (shape.shares < 0) RETURN_IF_ERROR(pool->allocate(layer));
+  }
+  for (Layer& layer : pool->layers_) {
+    if (layer.shape.shares < 0) continue;
+    layer.keys = pool->layer(layer.shape.shares).keys;
+    layer.values = pool->layer(layer.shape.shares).values;
+  }
+  return KvPoolPtr(std::move(pool));
+}
+
+Status PagedKv::allocate(Layer& layer) {
+  const auto blocks = static_cast<size_t>(this->blocks(layer.shape.group));
+  const size_t key_bytes = blocks * layer.key_block_bytes;
+  const size_t value_bytes = blocks * layer.value_block_bytes;
+  host::Array<std::byte> keys = host::allocate_array<std::byte>(key_bytes);
+  host::Array<std::byte> values = host::allocate_array<std::byte>(value_bytes);
+  if (!keys || !values) {
+    return absl::ResourceExhaustedError("cannot allocate " +
+                                        std::to_string(key_bytes + value_bytes) +
+                                        " bytes of KV for one layer; ask for fewer blocks");
+  }
+  size_bytes_ += key_bytes + value_bytes;
+  layer.keys = keys.get();
+  layer.values = values.get();
+  memory_.push_back(std::move(keys));
+  memory_.push_back(std::move(values));
+  return absl::OkStatus();
+}
+
+void PagedKv::move(const KvMove& move) {
+  CHECK(move.from >= 0 && move.from < blocks(move.group));
+  CHECK(move.to >= 0 && move.to < blocks(move.group));
+  const auto from = static_cast<size_t>(move.from), to = static_cast<size_t>(move.to);
+  for (const Layer& layer : layers_) {
+    if (layer.shape.group != move.group || layer.shape.shares >= 0) continue;
+    std::memmove(layer.keys + to * layer.key_block_bytes, layer.keys + from * layer.key_block_bytes,
+                 layer.key_block_bytes);
+    std::memmove(layer.values + to * layer.value_block_bytes,
+                 layer.values + from * layer.value_block_bytes, layer.value_block_bytes);
+  }
+}
+
+}  // namespace bessemer::cpu

@@ -1,0 +1,46 @@
+// The CPU backend's KV memory. Per layer, one piece for keys and one for values:
+//   keys    [block][head][key_width][block_tokens]    16 positions are neighbours: scores of 16
+//   positions without a shuffle values  [block][head][block_tokens][value_width]  columns are
+//   neighbours
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "common/status.h"
+#include "kernels/cpu/kernels.h"
+#include "worker/backend/host/memory.h"
+#include "worker/backend/kv.h"
+
+namespace bessemer::cpu {
+
+class PagedKv final : public KvPool {
+ public:
+  struct Layer {
+    KvLayer shape;
+    std::byte *keys = nullptr, *values = nullptr;  // of the layer itself, or of the one it shares
+    size_t key_head_bytes = 0, value_head_bytes = 0;    // of one head in one block
+    size_t key_block_bytes = 0, value_block_bytes = 0;  // of all heads
+  };
+
+  // Refuses block_tokens that are no multiple of 16 and values wider than the kernels' scratch.
+  static StatusOr<KvPoolPtr> make(const KvLayout& layout);
+
+  size_t size_bytes() const override { return size_bytes_; }
+  int32_t block_tokens() const { return layout_.block_tokens; }
+  kernels::KvType type() const { return type_; }
+  const Layer& layer(int32_t index) const { return layers_[static_cast<size_t>(index)]; }
+  int32_t blocks(int32_t group) const { return layout_.group_blocks[static_cast<size_t>(group)]; }
+  void move(const KvMove& move);
+
+ private:
+  Status allocate(Layer& layer);
+
+  KvLayout layout_;
+  kernels::KvType type_ = kernels::KvType::f16;
+  size_t size_bytes_ = 0;
+  std::vector<Layer> layers_;
+  std::vector<host::Array<std::byte>> memory_;
+};
+
+}  // namespace bessemer::cpu

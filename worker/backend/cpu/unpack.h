@@ -1,0 +1,26 @@
+// One block of 32 weights as its file holds it -> quants, scales and minima, nothing rounded: what
+// packing needs and what dequantisation multiplies out.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "common/tensor_type.h"
+#include "kernels/cpu/layout.h"
+
+namespace bessemer::cpu {
+
+// value[i] = scale[i / 16] * quant[i] + min[i / 16]
+struct WeightBlock {
+  std::array<int8_t, kernels::kBlock>
+      quants;                         // less the format's offset, but for u4_offset8: in [0, 15]
+  std::array<float, 2> scales, mins;  // equal twice when the format has one for the whole block
+};
+
+// The tile format that holds `type` without rounding.
+kernels::TileFormat tile_format(TensorType type);
+
+// Block `index` (of 32 values) of a row; `type` must be quantised.
+WeightBlock unpack_block(TensorType type, const std::byte* row, int32_t index);
+
+}  // namespace bessemer::cpu
