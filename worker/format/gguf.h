@@ -86,6 +86,7 @@ class GgufFile {
   const std::string& path() const { return path_; }
   uint32_t version() const { return version_; }
   uint64_t size_bytes() const { return bytes_.size(); }
+  std::span<const std::byte> bytes() const { return bytes_; }  // the whole file
   uint32_t alignment() const { return alignment_; }
   // Both in file order.
   const std::vector<std::pair<std::string_view, GgufValue>>& metadata() const { return metadata_; }

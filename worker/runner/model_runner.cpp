@@ -37,6 +37,7 @@ StatusOr<Limits> limits_of(const Model& model, const RunnerOptions& options) {
   }
   limits.slots = options.slots;
   limits.rows = options.step_tokens;
+  limits.vocab_size = model.vocab_size();
   limits.logit_rows = std::min(limits.rows, std::max(options.slots, kMinLogitRows));
   return limits;
 }

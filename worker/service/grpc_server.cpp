@@ -1,0 +1,130 @@
+#include "worker/service/grpc_server.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include "worker/service/session_service.h"
+#include "worker/service/state_service.h"
+
+namespace bessemer {
+namespace {
+
+// Pings, leases and load intervals are multiples of hundreds of milliseconds; twenty looks a second
+// cost nothing.
+constexpr auto kTick = std::chrono::milliseconds(50);
+
+// Streams of one connection: a router opens at most a few lanes and watches.
+constexpr int kMaxStreamsPerConnection = 128;
+
+class GrpcServer final : public WorkerServer {
+ public:
+  GrpcServer(const ServerOptions& options, const WorkerFacts& facts, Hub& hub, const Clock& clock)
+      : session_limits_(options.session),
+        hub_(hub),
+        clock_(clock),
+        sessions_(make_session_service(facts, session_limits_,
+                                       static_cast<size_t>(options.max_lanes), hub, clock)),
+        state_(make_state_service(facts, static_cast<size_t>(options.max_watches), hub, clock)) {}
+  ~GrpcServer() override { stop(Duration::zero()); }
+
+  Status listen(const std::string& host, int32_t port);
+  int32_t port() const override { return port_; }
+  void on_step() override { state_->on_tick(clock_.now()); }
+  void drain(uint32_t deadline_ms) override;
+  void stop(Duration grace) override;
+
+ private:
+  void run_ticks();
+
+  const SessionLimits session_limits_;
+  Hub& hub_;
+  const Clock& clock_;
+  // The services outlive the server, and wait in their destructors for the last OnDone, which may
+  // come after Shutdown.
+  const std::unique_ptr<SessionService> sessions_;
+  const std::unique_ptr<StateService> state_;
+  std::unique_ptr<grpc::Server> server_;
+  bool stopped_ = false;
+  int port_ = 0;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::thread ticker_;
+};
+
+Status GrpcServer::listen(const std::string& host, int32_t port) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  const std::string address = host + ":" + std::to_string(port);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+  builder.RegisterService(sessions_->service());
+  builder.RegisterService(state_->service());
+  // A frame has at most kMaxFrameBytes of ids; the rest of a Start (biases, stop ids) gets as much
+  // again.
+  builder.SetMaxReceiveMessageSize(2 * kMaxFrameBytes);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                             0);  // a port in use is an error, not a share of its connections
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  // Liveness is the lanes' own Ping; a router's keepalive must never be punished.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr || port_ == 0) {
+    return absl::UnavailableError("cannot listen on " + address +
+                                  ": is the port in use? Choose another with --port");
+  }
+  server_->GetHealthCheckService()->SetServingStatus(true);
+  ticker_ = std::thread([this] { run_ticks(); });
+  return absl::OkStatus();
+}
+
+void GrpcServer::run_ticks() {
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, kTick, [&] { return stopping_; })) {
+    lock.unlock();
+    const TimePoint now = clock_.now();
+    sessions_->on_tick(now);
+    state_->on_tick(now);
+    hub_.on_tick(now);
+    lock.lock();
+  }
+}
+
+void GrpcServer::drain(uint32_t deadline_ms) {
+  server_->GetHealthCheckService()->SetServingStatus(false);
+  sessions_->drain(deadline_ms);
+}
+
+void GrpcServer::stop(Duration grace) {
+  if (server_ == nullptr || std::exchange(stopped_, true)) return;
+  sessions_->close();
+  state_->close();
+  const auto wall = std::chrono::duration_cast<std::chrono::system_clock::duration>(grace);
+  server_->Shutdown(std::chrono::system_clock::now() + wall);
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+  }
+  if (ticker_.joinable()) ticker_.join();
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::start(const ServerOptions& options,
+                                                            const WorkerFacts& facts, Hub& hub,
+                                                            const Clock& clock) {
+  auto server = std::make_unique<GrpcServer>(options, facts, hub, clock);
+  RETURN_IF_ERROR(server->listen(options.host, options.port));
+  return server;
+}
+
+}  // namespace bessemer

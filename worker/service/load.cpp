@@ -1,0 +1,61 @@
+#include "worker/service/load.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bessemer {
+namespace {
+
+// A quarter, but not the coming and going of a single one.
+bool moved_by_quarter(int64_t before, int64_t now) {
+  return std::abs(now - before) >= std::max<int64_t>(2, before / 4);
+}
+
+uint32_t unsigned_of(int32_t value) {
+  return static_cast<uint32_t>(value);
+}
+
+}  // namespace
+
+v1::Load to_load(const EngineStats& stats, uint64_t seq) {
+  v1::Load load;
+  load.set_seq(seq);
+  load.set_running(unsigned_of(stats.running));
+  load.set_waiting(unsigned_of(stats.waiting));
+  load.set_backlog_tokens(static_cast<uint64_t>(stats.backlog_tokens));
+  load.set_prefill_tok_s(static_cast<float>(stats.prefill_tokens_per_s));
+  load.set_step_us(static_cast<uint32_t>(stats.step_us));
+  load.set_kv_free(unsigned_of(
+      stats.kv_free + stats.kv_cached));  // a cached block is given up as soon as it is needed
+  load.set_kv_total(unsigned_of(stats.kv_total));
+  load.set_engine_steps(stats.steps);
+  load.set_work_pending(stats.work_pending);
+  return load;
+}
+
+bool is_large_change(const v1::Load& said, const EngineStats& now) {
+  const int64_t free_before = said.kv_free(), free_now = now.kv_free + now.kv_cached;
+  return moved_by_quarter(said.running(), now.running) ||
+         moved_by_quarter(said.waiting(), now.waiting) ||
+         (now.kv_total > 0 && std::abs(free_now - free_before) * 10 >= now.kv_total);
+}
+
+LoadWatch::LoadWatch(uint32_t interval_ms) {
+  const uint32_t asked = interval_ms == 0 ? kDefaultLoadIntervalMs : interval_ms;
+  interval_ = std::chrono::milliseconds(
+      std::clamp<int64_t>(asked, kLeastLoadIntervalMs, kMostLoadIntervalMs));
+}
+
+bool LoadWatch::due(const EngineStats& stats, TimePoint now) const {
+  if (seq_ == 0 || now - last_ >= interval_) return true;
+  return now - last_ >= std::chrono::milliseconds(kLeastLoadIntervalMs) &&
+         is_large_change(said_, stats);
+}
+
+v1::Load LoadWatch::say(const EngineStats& stats, TimePoint now) {
+  last_ = now;
+  said_ = to_load(stats, ++seq_);
+  return said_;
+}
+
+}  // namespace bessemer

@@ -1,0 +1,115 @@
+// One lane between a router and this worker as a state machine: frames, engine events and time go
+// in, frames and a reason to close come out. It knows no gRPC, no thread and no clock; its owner
+// serialises the calls. Rules: proto/README.md.
+//
+// Invariants
+//   S1  Each Start is answered by exactly one Rejected, or by Admitted and exactly one Done or
+//   Failed; nothing follows. S2  Nothing is written before this worker's Hello, nothing acted upon
+//   before the peer's. S3  What a peer can make this side hold is bounded by SessionLimits; beyond
+//   it the attempt or the lane is refused.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "bessemer/v1/engine.pb.h"
+#include "common/clock.h"
+#include "common/status.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/request.h"
+#include "worker/service/epoch_fence.h"
+#include "worker/service/facts.h"
+#include "worker/service/frame_queue.h"
+#include "worker/service/start_request.h"
+
+namespace bessemer {
+
+// The worker behind a lane. Any thread.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  // A new id whose events will come back to this lane.
+  virtual AttemptId new_attempt() = 0;
+  // False: the mailbox is full or the engine stops; no event follows.
+  virtual bool submit(Request request) = 0;
+  virtual void cancel(AttemptId attempt, std::span<const int32_t> choices) = 0;
+  virtual EngineStats stats() const = 0;
+  virtual bool draining() const = 0;
+};
+
+class SessionCore {
+ public:
+  // All outlive the core.
+  SessionCore(const WorkerFacts& facts, const SessionLimits& limits, SessionHost& host,
+              EpochFence& fence, TimePoint now);
+
+  void on_frame(const v1::RouterFrame& frame, TimePoint now);
+  // Events of this lane's attempts, in order; those of ended attempts are dropped.
+  void on_event(StepId step, const EngineEvent& event, TimePoint now);
+  // Pings and the lease; call at least every 100 ms.
+  void on_tick(TimePoint now);
+  // Tells the router that this worker takes no more work.
+  void on_drain(uint32_t deadline_ms);
+  // The peer has closed its half, or the transport failed.
+  void on_hang_up();
+
+  // The next frame to write, if any.
+  bool next_frame(v1::WorkerFrame& frame);
+  // Set: the lane must be closed with this status; frames that still wait are void.
+  const std::optional<Status>& closed() const { return closed_; }
+  // Attempts that lost their lane; empties the core.
+  std::vector<AttemptId> take_attempts();
+  size_t attempts() const { return attempts_.size(); }
+
+ private:
+  struct Attempt {
+    AttemptId id{};
+    std::string request_id;
+    std::optional<v1::Start> assembling;  // until all of its input is there
+    uint32_t next_seq = 0;                // of the next Chunk
+    std::vector<int32_t> cancelled;       // choices, while assembling
+    uint32_t est_ttft_us = 0;
+  };
+  using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
+
+  void on_hello(const v1::Hello& hello);
+  void on_start(const v1::Start& start, TimePoint now);
+  void on_chunk(const v1::Chunk& chunk, TimePoint now);
+  void on_cancel(const v1::Cancel& cancel, TimePoint now);
+  void on_attach(const v1::Attach& attach, TimePoint now);
+  void on_ping(const v1::Ping& ping);
+  std::optional<Refusal> admit(const v1::Start& start, Attempt& attempt);
+  std::optional<Refusal> claim(const v1::Start& start, AttemptId id);
+  std::optional<Refusal> check_capacity(const v1::Start& start) const;
+  std::optional<Refusal> append_chunk(const v1::Chunk& chunk, Attempt& attempt);
+  void submit(Attempts::iterator at, TimePoint now);
+  void finish_assembly(Attempts::iterator at);
+  void reject(uint64_t handle, const Refusal& refusal, TimePoint now);
+  void reject(Attempts::iterator at, const Refusal& refusal, TimePoint now);
+  void drop(Attempts::iterator at);
+  void end_unstarted(Attempts::iterator at, TimePoint now);
+  void ping(TimePoint now);
+  void check_pending();
+  void close(Status status);
+
+  const WorkerFacts& facts_;
+  const SessionLimits& limits_;
+  SessionHost& host_;
+  EpochFence& fence_;
+  FrameQueue out_;
+  Attempts attempts_;
+  std::unordered_map<uint64_t, uint64_t> handles_;  // AttemptId -> handle
+  uint64_t last_handle_ = 0;
+  int64_t assembling_ids_ = 0;
+  bool greeted_ = false;  // the peer's Hello is here
+  TimePoint last_heard_, next_ping_;
+  uint64_t ping_nonce_ = 0;
+  StepId last_step_ = 0;
+  Duration lease_;
+  std::optional<Status> closed_;
+};
+
+}  // namespace bessemer

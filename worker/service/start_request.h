@@ -1,0 +1,31 @@
+// A Start frame -> the engine's Request. Every field is honoured or refused by name. Pure.
+#pragma once
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "bessemer/v1/engine.pb.h"
+#include "common/clock.h"
+#include "worker/engine/request.h"
+#include "worker/service/facts.h"
+
+namespace bessemer {
+
+struct Refusal {
+  v1::RejectReason reason{};
+  std::string detail;
+};
+
+// What can be said before the whole input is there: features, card, task, announced totals,
+// sampling parameters.
+std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& facts);
+
+// `start` has passed check_start and carries all of its input. The request's id is left to the
+// caller.
+std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts,
+                                          TimePoint now);
+
+// Prompt tokens that `start` announces or carries.
+int64_t prompt_tokens(const v1::Start& start);
+
+}  // namespace bessemer

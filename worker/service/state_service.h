@@ -1,0 +1,30 @@
+// bessemer.v1.State over gRPC: the model card, the vocabulary in chunks, the load as it changes.
+#pragma once
+#include <cstddef>
+#include <memory>
+
+#include "common/clock.h"
+#include "worker/service/facts.h"
+#include "worker/service/hub.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace bessemer {
+
+class StateService {
+ public:
+  virtual ~StateService() = default;
+  virtual grpc::Service* service() = 0;
+  // After an engine pass, on its thread, and from time to time: sends the reports that are due.
+  virtual void on_tick(TimePoint now) = 0;
+  // Ends every stream; new ones are refused.
+  virtual void close() = 0;
+};
+
+// All outlive the service.
+std::unique_ptr<StateService> make_state_service(const WorkerFacts& facts, size_t max_watches,
+                                                 Hub& hub, const Clock& clock);
+
+}  // namespace bessemer
