@@ -72,7 +72,8 @@ class Answer {
   // body.
   virtual std::string end(const UsageReport& usage) = 0;
 };
-// `request.kind` and its stream options choose the form.
+// `request.kind`, n, and what it asks to be sent along choose the form; its prompts and messages
+// may be gone already.
 std::unique_ptr<Answer> make_answer(const ValidRequest& request, AnswerHead head);
 
 // Terminal frames of a stream that failed: the error, then [DONE].

@@ -105,7 +105,7 @@ class CompletionAnswer final : public Answer {
       : form_(form_of(request)), head_(std::move(head)), chunks_(head_, "text_completion", form_) {
     if (form_.stream) return;
     choices_.resize(static_cast<size_t>(head_.choices));
-    prompt_logprobs_.resize(request.prompts.size());
+    prompt_logprobs_.resize(static_cast<size_t>(head_.choices / form_.n));
   }
 
   // The API has no first chunk; only the ids of the prompts, where they are wanted, come before any

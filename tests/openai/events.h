@@ -62,7 +62,6 @@ inline AnswerScript random_script(uint64_t seed, ApiKind kind) {
   request.kind = kind;
   request.n = static_cast<int32_t>(random.between(1, 3));
   const auto prompts = static_cast<int32_t>(kind == ApiKind::chat ? 1 : random.between(1, 2));
-  request.prompts.resize(static_cast<size_t>(prompts));
   request.top_logprobs = static_cast<int32_t>(random.between(-1, 2));
   request.return_token_ids = random.chance(0.3);
   request.include_usage = random.chance(0.5);

@@ -12,7 +12,6 @@ ValidRequest request_of(ApiKind kind, bool stream) {
   ValidRequest request;
   request.kind = kind;
   request.stream = stream;
-  request.prompts.resize(1);
   return request;
 }
 
@@ -246,7 +245,6 @@ TEST(RenderCompletion, choices_of_several_prompts_know_theirs) {
   ValidRequest request = request_of(ApiKind::completion, false);
   request.return_token_ids = true;
   request.n = 2;
-  request.prompts.resize(2);
   AnswerHead four = head(4);
   four.prompt_ids = {{1}, {2}};
   const auto answer = make_answer(request, std::move(four));
