@@ -52,7 +52,6 @@ struct Engine::Impl {
   }
 
   // The engine thread.
-  // ----------------------------------------------------------------------------------------------------
   void run() {
     while (inbox->mailbox.wait_drain(commands)) {
       apply_all();
@@ -107,7 +106,6 @@ struct Engine::Impl {
   }
 
   // Any thread.
-  // ---------------------------------------------------------------------------------------------------------
   bool submit(Request request) {
     const AttemptId attempt = request.id;
     cancels.begin(attempt);

@@ -50,9 +50,10 @@ void Scheduler::add(Request request, TimePoint now) {
   if (auto refusal = find_refusal(request, limits_)) {
     return reject(refusal->reason, std::move(refusal->detail));
   }
-  if (not_started_ >= options_.max_waiting) {
+  const int32_t waiting = waiting_requests();
+  if (waiting >= options_.max_waiting) {
     return reject(RejectReason::queue_full,
-                  std::to_string(not_started_) + " requests are waiting, the limit of max_waiting");
+                  std::to_string(waiting) + " requests are waiting, the limit of max_waiting");
   }
   CHECK(!requests_.contains(request.id));
   auto active = std::make_unique<ActiveRequest>();
@@ -70,8 +71,7 @@ void Scheduler::add(Request request, TimePoint now) {
     s.kv = kv_.make_table();
     s.told.resize(limits_.groups.size());
   }
-  emit(r, Admitted{not_started_, backlog_tokens()});
-  ++not_started_;
+  emit(r, Admitted{waiting, backlog_tokens()});
   next_deadline_ = std::min(next_deadline_, r.request.deadline);
   requests_.emplace(r.request.id, std::move(active));
   r.choices[0].phase = Phase::waiting;
@@ -101,7 +101,6 @@ std::vector<EngineEvent> Scheduler::take_events() {
 }
 
 // Endings.
-// --------------------------------------------------------------------------------------------------------------
 
 void Scheduler::fail(ActiveRequest& request, Fault fault, const std::string& detail) {
   for (Sequence& s : request.choices) leave_queues(s);
@@ -148,7 +147,6 @@ void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
 }
 
 void Scheduler::end_request(ActiveRequest& request) {
-  if (!request.is_started()) --not_started_;
   ++stats_.requests_finished;
   const auto found = requests_.find(request.request.id);
   ended_.push_back(std::move(found->second));
@@ -166,6 +164,7 @@ void Scheduler::leave_queues(Sequence& s) {
 }
 
 void Scheduler::give_up_slot(Sequence& s) {
+  if (--s.request->slots == 0) --running_requests_;
   closing_slots_.push_back(s.slot);
   free_slots_.push_back(s.slot);
   s.slot = -1;
@@ -179,7 +178,6 @@ void Scheduler::retire_ended() {
 }
 
 // Numbers.
-// --------------------------------------------------------------------------------------------------------------
 
 int64_t Scheduler::backlog_tokens() const {
   int64_t sum = 0;
@@ -191,13 +189,14 @@ int64_t Scheduler::backlog_tokens() const {
   return sum;
 }
 
+int32_t Scheduler::waiting_requests() const {
+  return static_cast<int32_t>(requests_.size()) - running_requests_;
+}
+
 EngineStats Scheduler::stats() const {
   EngineStats stats = stats_;
-  for (const auto& [id, request] : requests_) {
-    const bool runs = std::ranges::any_of(
-        request->choices, [](const Sequence& s) { return s.phase == Phase::running; });
-    ++(runs ? stats.running : stats.waiting);
-  }
+  stats.running = running_requests_;
+  stats.waiting = waiting_requests();
   stats.slots_open = static_cast<int32_t>(running_.size());
   stats.backlog_tokens = backlog_tokens();
   stats.kv_free = kv_.free_count();

@@ -77,6 +77,7 @@ class Scheduler {
   void end_request(ActiveRequest& request);
   void retire_ended();
   int64_t backlog_tokens() const;
+  int32_t waiting_requests() const;
 
   // scheduler_plan.cpp
   void expire(TimePoint now);
@@ -119,7 +120,7 @@ class Scheduler {
   TimePoint next_deadline_ = TimePoint::max(), last_commit_{};
   uint64_t arrivals_ = 0;
   StepId last_step_ = 0;
-  int32_t not_started_ = 0;  // requests
+  int32_t running_requests_ = 0;  // with a slot at least
   bool draining_ = false;
 };
 

@@ -49,19 +49,19 @@ void Scheduler::expire(TimePoint now) {
 
 // A waiting choice displaces running ones of lower priority; equals only ever wait.
 void Scheduler::make_room_for_urgent() {
-  const auto head = std::ranges::find(waiting_, 0, [](const Sequence* s) { return s->in_flight; });
-  if (head == waiting_.end()) return;
+  const auto found = std::ranges::find(waiting_, 0, [](const Sequence* s) { return s->in_flight; });
+  if (found == waiting_.end()) return;
+  const Sequence& head = **found;
   const auto priority = [](const Sequence& s) { return s.request->request.priority; };
-  while (!running_.empty() && priority(running_.last()) < priority(**head)) {
+  while (!running_.empty() && priority(running_.last()) < priority(head)) {
     const int32_t headroom = static_cast<int32_t>(running_.size());
-    const bool has_room = kv_.room_for((*head)->kv, (*head)->length(), headroom) != Room::none;
+    const bool has_room = kv_.room_for(head.kv, head.length(), headroom) != Room::none;
     if (has_room && !free_slots_.empty()) return;
     preempt(running_.last());
   }
 }
 
 // Running choices.
-// --------------------------------------------------------------------------------------------------------
 
 void Scheduler::plan_running(Pass& pass) {
   pass.draws_ahead = static_cast<int32_t>(std::ranges::count_if(
@@ -135,7 +135,6 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
 }
 
 // Waiting choices.
-// ----------------------------------------------------------------------------------------------------------
 
 // Strictly in order: nobody small overtakes somebody large, so nobody starves.
 void Scheduler::plan_waiting(Pass& pass, TimePoint now) {
@@ -168,10 +167,8 @@ bool Scheduler::can_start(const Sequence& s) {
 
 void Scheduler::start(Sequence& s, const Chunk& chunk, Pass& pass, TimePoint now) {
   ActiveRequest& request = *s.request;
-  if (!request.is_started()) {
-    request.started = now;
-    --not_started_;
-  }
+  request.started = std::min(request.started, now);
+  if (request.slots++ == 0) ++running_requests_;
   waiting_.erase(s);
   s.phase = Phase::running;
   s.slot = free_slots_.back();
@@ -184,7 +181,6 @@ void Scheduler::start(Sequence& s, const Chunk& chunk, Pass& pass, TimePoint now
 }
 
 // Launching.
-// ----------------------------------------------------------------------------------------------------------------
 
 // All but the last row of the prompt is shared; that one every choice computes for itself, and
 // draws its first token from it.

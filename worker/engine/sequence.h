@@ -64,6 +64,7 @@ struct ActiveRequest {
   bool prompt_done =
       false;               // its last chunk has been launched: there is nothing to follow any more
   int32_t live = 0;        // choices that have not ended
+  int32_t slots = 0;       // choices that are running
   int32_t scored = 0;      // prompt rows whose scores have been delivered
   int32_t score_next = 0;  // prompt rows whose scores have been asked for
   StepId progress_step = 0;  // of the last Progress: one a step

@@ -69,6 +69,8 @@ class BlockPool {
   int32_t cached_count() const { return 0; }
   int32_t held_count() const { return total() - free_count() - cached_count(); }
   int32_t owned_count() const { return owned_; }
+  // For checks: nobody has these.
+  const std::vector<int32_t>& free_blocks() const { return free_; }
 
   // Recounts everything and stops the process where K1 is broken. O(total).
   void check() const;

@@ -1,0 +1,26 @@
+// E2: free + cached + held blocks = total after every commit; all free when idle.
+#pragma once
+#include "tests/engine/checkers/checker.h"
+
+namespace bessemer {
+
+class BlocksAddUp final : public Checker {
+ public:
+  using Checker::Checker;
+  void on_plan(const StepPlan&, const Scheduler& scheduler) override { add_up(scheduler.kv()); }
+  void on_commit(const Scheduler& scheduler) override { add_up(scheduler.kv()); }
+  void on_idle(const Scheduler& scheduler) override {
+    add_up(scheduler.kv());
+    expect(scheduler.kv().free_count() == scheduler.kv().total(),
+           "E2: an idle engine holds blocks");
+  }
+
+ private:
+  void add_up(const KvSpace& kv) {
+    kv.check();
+    expect(kv.free_count() + kv.cached_count() + kv.held_count() == kv.total(),
+           "E2: blocks do not add up");
+  }
+};
+
+}  // namespace bessemer
