@@ -1,0 +1,194 @@
+"""Clients that vanish, workers that die, ctrl-C: nothing leaks and nobody is left hanging."""
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from cluster import Cluster, cpu_seconds, frames, wait_until
+from conftest import make_client
+
+LONG = {"max_tokens": 2000, "extra_body": {"ignore_eos": True}}
+
+
+@pytest.fixture
+def own_cluster(model):
+    """For tests that break something."""
+    with Cluster(model) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def long_tokens(cluster):
+    return min(2000, cluster.get("/v1/models")["data"][0]["max_model_len"] - 20)
+
+
+def open_stream(cluster, tokens, path="/v1/completions", **fields):
+    """A raw connection on which a stream has begun."""
+    name = cluster.get("/v1/models")["data"][0]["id"]
+    body = json.dumps({"model": name, "prompt": "Once upon a time", "max_tokens": tokens, "ignore_eos": True, "stream": True,
+                       **fields}).encode()
+    connection = cluster.connect()
+    connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+def running(cluster):
+    return sum(load["running"] for load in cluster.loads())
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half_close"])
+def test_a_client_that_hangs_up_frees_its_blocks_within_a_second(cluster, long_tokens, how):
+    connections = [open_stream(cluster, long_tokens, n=2) for _ in range(3)]
+    wait_until(lambda: running(cluster) >= 3, 10, "streams running")
+    for connection in connections:
+        if how == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        if how == "half_close":
+            connection.shutdown(socket.SHUT_WR)
+        else:
+            connection.close()
+    began = time.monotonic()
+    wait_until(cluster.is_idle, 5, "idle")
+    assert time.monotonic() - began < 1.0 + 0.3, "load is reported every quarter of a second"
+    for connection in connections:
+        connection.close()
+
+
+def test_a_whole_answer_is_cancelled_too(cluster, long_tokens, name):
+    body = json.dumps({"model": name, "prompt": "Once", "max_tokens": long_tokens, "ignore_eos": True}).encode()
+    connection = cluster.connect()
+    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    wait_until(lambda: running(cluster) == 1, 10, "running")
+    connection.close()
+    cluster.wait_idle(1.3)
+
+
+def test_breaking_out_of_the_official_stream_cancels(cluster, client, name, long_tokens):
+    with client.completions.create(model=name, prompt="Once", max_tokens=long_tokens, stream=True,
+                                   extra_body={"ignore_eos": True}) as stream:
+        for _, _chunk in zip(range(3), stream):
+            pass
+    cluster.wait_idle(1.5)
+
+
+def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name, long_tokens):
+    slow = cluster.connect()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    body = json.dumps({"model": name, "prompt": "Once", "max_tokens": long_tokens, "ignore_eos": True, "stream": True}).encode()
+    slow.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    time.sleep(0.5)
+    for _ in range(4):
+        assert client.completions.create(model=name, prompt="Hi", max_tokens=4).choices[0].text is not None
+    slow.close()
+
+
+def test_an_idle_cluster_uses_no_cpu(cluster):
+    cluster.wait_idle()
+    pids = cluster.children("worker") + cluster.children("router") + [cluster.process.pid]
+    assert len(pids) == cluster.workers + 2
+    before, began = sum(map(cpu_seconds, pids)), time.monotonic()
+    time.sleep(5)
+    share = (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - began)
+    assert share < 0.01, f"{share:.1%} of a core"
+
+
+def read_rest(connection):
+    connection.settimeout(60)
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+        if b"data: [DONE]" in received:
+            break
+    return received
+
+
+def test_a_worker_killed_in_mid_stream(own_cluster):
+    cluster = own_cluster
+    tokens = min(1500, cluster.get("/v1/models")["data"][0]["max_model_len"] - 20)
+    victims = cluster.children("worker")
+    assert len(victims) == 2
+    connections = [open_stream(cluster, tokens) for _ in range(4)]
+    wait_until(lambda: all(load["running"] > 0 for load in cluster.loads()), 10, "both workers busy")
+    old = {worker["incarnation"] for worker in cluster.state()["workers"]}
+    os.kill(victims[0], signal.SIGKILL)
+
+    failed = finished = 0
+    for connection in connections:
+        data = read_rest(connection)
+        assert data.rstrip(b"\r\n0").endswith(b"data: [DONE]"), data[-200:]
+        if b'"error"' in data:
+            failed += 1
+            last = [line for line in data.split(b"\n") if line.startswith(b"data: {")][-1]
+            assert set(json.loads(last[6:])["error"]) == {"message", "type", "param", "code"}
+        else:
+            finished += 1
+        connection.close()
+    assert failed >= 1 and finished >= 1, (failed, finished)
+
+    with make_client(cluster) as client:  # the other worker serves on, at once
+        name = cluster.get("/v1/models")["data"][0]["id"]
+        assert client.completions.create(model=name, prompt="Hi", max_tokens=2).usage.completion_tokens
+    wait_until(lambda: len(cluster.children("worker")) == 2, 30, "the supervisor's restart")
+    cluster.wait_ready(60)
+    assert len(old & {worker["incarnation"] for worker in cluster.state()["workers"]}) == 1
+    cluster.wait_idle()
+
+
+def test_all_workers_killed_and_back(own_cluster):
+    cluster = own_cluster
+    name = cluster.get("/v1/models")["data"][0]["id"]
+    for pid in cluster.children("worker"):
+        os.kill(pid, signal.SIGKILL)
+    status, headers, body = cluster.request("POST", "/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 2})
+    assert status in (200, 503), body  # it may have waited for the restart
+    if status == 503:
+        assert int(headers["retry-after"]) >= 1
+    cluster.wait_ready(60)
+    assert cluster.request("POST", "/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 2})[0] == 200
+
+
+def test_ctrl_c_lets_streams_finish(model):
+    with Cluster(model) as cluster:
+        connection = open_stream(cluster, 100)
+        got = {}
+        reader = threading.Thread(target=lambda: got.update(data=read_rest(connection)))
+        reader.start()
+        cluster.interrupt()
+        assert cluster.process.wait(60) == 0, cluster.log()
+        reader.join(10)
+    data = got["data"]
+    assert b"data: [DONE]" in data and b'"error"' not in data, data[-300:]
+    assert b'"finish_reason":"length"' in data
+    with pytest.raises(ConnectionError):
+        cluster.connect()
+
+
+def test_nothing_is_left_behind(model):
+    with Cluster(model) as cluster:
+        pids = cluster.children("worker") + cluster.children("router")
+        assert len(pids) == 3
+    for pid in pids:
+        assert not os.path.exists(f"/proc/{pid}"), f"process {pid} outlived the cluster"
+    assert cluster.process.returncode == 0, cluster.log()
+
+
+def test_children_die_with_their_parent(model):
+    with Cluster(model) as cluster:
+        pids = cluster.children("worker") + cluster.children("router")
+        os.kill(cluster.process.pid, signal.SIGKILL)
+        cluster.process.wait()
+        wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "children gone with their parent")
+
+
+def test_a_taken_port_is_said(model, cluster):
+    import subprocess
+
+    from cluster import BINARY
+    result = subprocess.run([BINARY, "serve", "--model", str(model), "--workers", "1", "--port", str(cluster.port)],
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode != 0 and str(cluster.port) in result.stdout + result.stderr
