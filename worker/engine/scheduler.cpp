@@ -147,6 +147,7 @@ void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
 }
 
 void Scheduler::end_request(ActiveRequest& request) {
+  request.live = 0;
   ++stats_.requests_finished;
   const auto found = requests_.find(request.request.id);
   ended_.push_back(std::move(found->second));

@@ -17,6 +17,14 @@ bool scores(Want want) {
   return want == Want::score || want == Want::score_and_sample;
 }
 
+// Launched before its choice's end was known. The prompt's scores are the whole request's, whoever
+// computed them.
+bool is_surplus(const LaunchedWork& work) {
+  const ActiveRequest& request = *work.sequence->request;
+  if (work.sequence->phase != Phase::ended) return false;
+  return request.live == 0 || !request.prompt_done || !scores(work.want);
+}
+
 const char* describe(Fault fault) {
   switch (fault) {
     case Fault::bad_request:
@@ -51,10 +59,9 @@ void Scheduler::commit(const StepResult& result, TimePoint now) {
   if (result.fault == Fault::group_lost) return lose_group();
   CHECK(result.fault != Fault::ok || result.outcomes.size() == step.works.size());
   for (size_t i = 0; i < step.works.size(); ++i) {
-    const Sequence& s = *step.works[i].sequence;
-    if (s.phase == Phase::ended) continue;  // surplus: it was launched before the end was known
+    if (is_surplus(step.works[i])) continue;
     if (result.fault != Fault::ok) {
-      fail(*s.request, result.fault, describe(result.fault));
+      fail(*step.works[i].sequence->request, result.fault, describe(result.fault));
     } else {
       settle(step.works[i], result, result.outcomes[i], now);
     }
