@@ -1,0 +1,33 @@
+// One line a case for people, one object a case for machines.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "bench/micro/cases.h"
+#include "bench/micro/ceilings.h"
+
+namespace bessemer::bench {
+
+struct Measured {
+  std::string name;
+  double seconds = 0;  // of one call, median of the rounds
+  double gb_s = 0, gop_s = 0;
+  double roofline = 0;  // share of the time that the slower of memory (cold cases) and arithmetic
+                        // would need at least
+  std::string bound;    // "memory" or "arithmetic"
+};
+
+Measured measure(const Case& c, const Ceilings& ceilings, double seconds);
+
+struct Machine {
+  std::string cpu, isa;
+  int32_t threads = 0;
+  Ceilings ceilings;
+};
+std::string cpu_name();
+void print_machine(const Machine& machine);
+void print_row(const Measured& row);
+// False: the file cannot be written.
+bool write_json(const std::string& path, const Machine& machine, const std::vector<Measured>& rows);
+
+}  // namespace bessemer::bench
