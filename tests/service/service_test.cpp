@@ -1,0 +1,198 @@
+// A worker process over real gRPC: what a router sees of it from Hello to SIGTERM.
+#include <csignal>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/block_hash.h"
+#include "tests/service/client.h"
+#include "tests/service/worker_process.h"
+
+namespace bessemer::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const std::vector<uint32_t> kPrompt{1, 403, 407, 261, 378};  // "<s> Once upon a time"
+
+bool any(const v1::LoadReport&) {
+  return true;
+}
+bool idle(const v1::LoadReport& report) {
+  const v1::Load& load = report.pools(0);
+  return load.running() == 0 && load.waiting() == 0 && load.kv_free() == load.kv_total();
+}
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (stories_path().empty()) GTEST_SKIP() << "../shared/data/models/stories260K.gguf is missing";
+  }
+  void start(std::vector<std::string> settings = {}) {
+    settings.push_back("model=" + stories_path());
+    worker_ = std::make_unique<WorkerProcess>(settings);
+    ASSERT_NE(worker_->port(), 0) << "the worker did not become ready";
+    client_ = connect(worker_->address());
+  }
+  std::unique_ptr<WorkerProcess> worker_;
+  std::unique_ptr<WorkerClient> client_;
+};
+
+TEST_F(ServiceTest, AnswersARequest) {
+  start();
+  const auto lane = client_->open_lane();
+  const Answer answer = ask(*lane, start_frame(1, kPrompt, 8));
+  ASSERT_TRUE(answer.done) << (answer.rejected ? answer.rejected->detail() : lane->status().second);
+  EXPECT_TRUE(answer.admitted);
+  ASSERT_EQ(answer.ids.size(), 1u);
+  EXPECT_EQ(answer.ids[0].size(), 8u);
+  ASSERT_EQ(answer.ends.size(), 1u);
+  EXPECT_EQ(answer.ends[0].reason(), v1::END_LENGTH);
+  EXPECT_EQ(answer.ends[0].end_offset(), 8u);
+  EXPECT_EQ(answer.done->usage().prompt(), kPrompt.size());
+  EXPECT_THAT(answer.done->usage().generated(), ElementsAre(8));
+}
+
+TEST_F(ServiceTest, DescribesItsModel) {
+  start();
+  const auto card = client_->card();
+  ASSERT_TRUE(card);
+  EXPECT_EQ(card->architecture(), "llama");
+  EXPECT_EQ(card->name(), "stories260K");
+  EXPECT_EQ(card->vocab_size(), 512u);
+  EXPECT_EQ(card->max_model_len(), 2048u);
+  EXPECT_EQ(card->quantization(), "F32");
+  EXPECT_THAT(card->numerics(), HasSubstr("kv-f16"));
+  const std::string bytes = client_->vocabulary_bytes();
+  EXPECT_EQ(bytes.size(), card->tokenizer_bytes());
+  EXPECT_EQ(content_hash_hex(bytes), card->tokenizer_hash());
+  v1::Vocabulary vocabulary;
+  ASSERT_TRUE(vocabulary.ParseFromString(bytes));
+  EXPECT_EQ(vocabulary.tokens_size(), 512);
+  EXPECT_TRUE(client_->serving());
+}
+
+TEST_F(ServiceTest, ReportsItsLoadAtOnceAndPeriodically) {
+  start();
+  const auto first = client_->watch(60'000, any);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_NE(first[0].incarnation(), 0u);
+  EXPECT_GT(first[0].pools(0).kv_total(), 0u);
+  EXPECT_GT(first[0].resident_bytes(), 0u);
+  const auto later =
+      client_->watch(50, [](const v1::LoadReport& report) { return report.pools(0).seq() >= 4; });
+  EXPECT_EQ(later.size(), 4u);
+}
+
+TEST_F(ServiceTest, CancelGivesEverythingBack) {
+  start();
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame()) && lane->send(start_frame(1, kPrompt, 2000)));
+  Answer answer;
+  read_answer(*lane, 1, answer, 3);
+  ASSERT_FALSE(answer.over());
+  v1::RouterFrame cancel;
+  cancel.mutable_cancel()->set_attempt(1);
+  ASSERT_TRUE(lane->send(cancel));
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.done);
+  ASSERT_EQ(answer.ends.size(), 1u);
+  EXPECT_EQ(answer.ends[0].reason(), v1::END_CANCELLED);
+  EXPECT_LT(answer.ids[0].size(), 1000u);
+  EXPECT_TRUE(idle(client_->watch(50, idle).back()));
+}
+
+TEST_F(ServiceTest, LosingTheLaneCancelsItsAttempts) {
+  start();
+  {
+    const auto lane = client_->open_lane();
+    ASSERT_TRUE(lane->send(hello_frame()) && lane->send(start_frame(1, kPrompt, 2000)));
+    Answer answer;
+    read_answer(*lane, 1, answer, 3);
+  }
+  const auto reports = client_->watch(50, idle);
+  EXPECT_TRUE(idle(reports.back()));
+  EXPECT_LT(reports.back().tokens_generated(), 1000u);
+}
+
+TEST_F(ServiceTest, ASilentRouterLosesItsLane) {
+  start({"lease_ms=600"});
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame()));
+  ASSERT_TRUE(lane->receive()->has_hello());
+  EXPECT_FALSE(lane->receive());
+  EXPECT_THAT(lane->status().second, HasSubstr("lease"));
+}
+
+TEST_F(ServiceTest, AFrameBeforeHelloEndsTheLane) {
+  start();
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(start_frame(1, kPrompt, 4)));
+  while (lane->receive()) continue;
+  EXPECT_THAT(lane->status().second, HasSubstr("before Hello"));
+}
+
+TEST_F(ServiceTest, LanesAreLimited) {
+  start({"max_lanes=1"});
+  const auto first = client_->open_lane();
+  ASSERT_TRUE(first->send(hello_frame()) && first->receive()->has_hello());
+  const auto second = client_->open_lane();
+  EXPECT_FALSE(second->receive());
+  EXPECT_THAT(second->status().second, HasSubstr("max_lanes"));
+}
+
+TEST_F(ServiceTest, TerminationDrains) {
+  start({"drain_ms=20000"});
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame()) && lane->send(start_frame(1, kPrompt, 100)));
+  Answer running;
+  read_answer(*lane, 1, running, 1);
+  worker_->signal(SIGTERM);
+  for (auto frame = lane->receive(); frame && !frame->has_drain();) {
+    // The running request goes on meanwhile; its first tokens are not of interest.
+    frame = lane->receive();
+  }
+  EXPECT_FALSE(client_->serving());
+  ASSERT_TRUE(lane->send(start_frame(2, kPrompt, 4)));
+  Answer refused;
+  read_answer(*lane, 2, refused);
+  ASSERT_TRUE(refused.rejected);
+  EXPECT_EQ(refused.rejected->reason(), v1::REJECT_DRAINING);
+  read_answer(*lane, 1, running);
+  EXPECT_TRUE(running.done);
+  EXPECT_EQ(worker_->wait(10), 0);
+}
+
+TEST_F(ServiceTest, ASecondSignalStopsAtOnce) {
+  start({"drain_ms=60000"});
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame()) && lane->send(start_frame(1, kPrompt, 2000)));
+  Answer answer;
+  read_answer(*lane, 1, answer, 1);
+  worker_->signal(SIGTERM);
+  while (auto frame = lane->receive()) {
+    if (frame->has_drain()) break;
+  }
+  worker_->signal(SIGTERM);
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.failed) << "the router hears of what was given up";
+  EXPECT_TRUE(answer.failed->elsewhere());
+  EXPECT_EQ(worker_->wait(5), 0);
+}
+
+TEST_F(ServiceTest, AMissingModelIsAnErrorAtStart) {
+  WorkerProcess worker({"model=/nowhere/model.gguf"});
+  EXPECT_EQ(worker.port(), 0);
+  EXPECT_EQ(worker.wait(10), 1);
+}
+
+}  // namespace
+}  // namespace bessemer::testing
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "worker")
+    return bessemer::testing::run_worker_process(argc, argv);
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
