@@ -1,0 +1,14 @@
+// The same tokens without a router: a WorkerSession that starts the attempts itself. What it
+// measures is the floor that the router's latency stands on: the mock's write, gRPC, one parse.
+#pragma once
+#include <string>
+
+#include "bench/router_overhead/latency.h"
+
+namespace bessemer {
+
+// `streams` attempts of the mock worker at `address` for warm_up_s + measure_s; latencies of the
+// second part.
+Latency run_direct(const std::string& address, int streams, double warm_up_s, double measure_s);
+
+}  // namespace bessemer

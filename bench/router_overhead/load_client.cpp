@@ -1,0 +1,167 @@
+#include "bench/router_overhead/load_client.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench/mock_worker/mock_model.h"
+
+namespace bessemer {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now().time_since_epoch())
+      .count();
+}
+
+constexpr std::string_view kText = "\"text\":\"";
+constexpr std::string_view kDone = "data: [DONE]";
+constexpr std::string_view kError = "\"error\"";
+
+std::string make_request(int max_tokens) {
+  const std::string body =
+      R"({"model":"mock","prompt":"hello","stream":true,"ignore_eos":true,"max_tokens":)" +
+      std::to_string(max_tokens) + "}";
+  return "POST /v1/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: "
+         "application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+struct Stream {
+  int socket = -1;
+  std::string kept;  // an unfinished line
+};
+
+class Load {
+ public:
+  explicit Load(const LoadOptions& options)
+      : options_(options), request_(make_request(options.max_tokens)) {}
+  ~Load() {
+    for (const auto& stream : streams_) close(stream.socket);
+    close(epoll_);
+  }
+  LoadResult run(const std::function<void()>& on_measure);
+
+ private:
+  void open_stream(size_t index);
+  void ask(const Stream& stream) const;
+  bool read_stream(Stream& stream);
+  void take_line(Stream& stream, std::string_view line, int64_t now);
+  void poll_once(int timeout_ms);
+
+  const LoadOptions options_;
+  const std::string request_;
+  int epoll_ = epoll_create1(0);
+  std::vector<Stream> streams_;
+  LoadResult result_;
+  bool measuring_ = false;
+};
+
+void Load::open_stream(size_t index) {
+  Stream& stream = streams_[index];
+  stream.socket = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(options_.port);
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  if (connect(stream.socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    std::perror("connect");
+    std::exit(1);
+  }
+  const int on = 1;
+  setsockopt(stream.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = index;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, stream.socket, &event);
+  ask(stream);
+}
+
+void Load::ask(const Stream& stream) const {
+  if (send(stream.socket, request_.data(), request_.size(), MSG_NOSIGNAL) < 0) std::perror("send");
+}
+
+// False: the connection has ended.
+bool Load::read_stream(Stream& stream) {
+  char bytes[64 * 1024];
+  const ssize_t count = recv(stream.socket, bytes, sizeof bytes, MSG_DONTWAIT);
+  const int64_t now = now_us();
+  if (count <= 0) return count < 0;
+  if (measuring_) result_.sends++;
+  stream.kept.append(bytes, static_cast<size_t>(count));
+  size_t begin = 0;
+  for (size_t end; (end = stream.kept.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    take_line(stream, std::string_view(stream.kept).substr(begin, end - begin), now);
+  }
+  stream.kept.erase(0, begin);
+  return true;
+}
+
+// A frame's text is "12345,12399,": emission times, modulo the mock's window.
+void Load::take_line(Stream& stream, std::string_view line, int64_t now) {
+  if (line.starts_with(kDone)) {
+    if (measuring_) result_.requests++;
+    if (options_.repeat) ask(stream);
+    return;
+  }
+  if (line.find(kError) != std::string_view::npos) result_.errors++;
+  size_t at = line.find(kText);
+  if (at == std::string_view::npos) return;
+  int64_t number = 0;
+  for (at += kText.size(); at < line.size() && line[at] != '"'; at++) {
+    if (line[at] != ',') {
+      number = number * 10 + (line[at] - '0');
+      continue;
+    }
+    if (measuring_) {
+      result_.tokens++;
+      result_.added.add((now - number % kTimedWindowUs + kTimedWindowUs) % kTimedWindowUs);
+    }
+    number = 0;
+  }
+}
+
+void Load::poll_once(int timeout_ms) {
+  epoll_event events[256];
+  const int count = epoll_wait(epoll_, events, 256, timeout_ms);
+  for (int i = 0; i < count; i++) {
+    Stream& stream = streams_[events[i].data.u64];
+    if (read_stream(stream)) continue;
+    result_.errors++;
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, stream.socket, nullptr);
+  }
+}
+
+LoadResult Load::run(const std::function<void()>& on_measure) {
+  streams_.resize(static_cast<size_t>(options_.streams));
+  for (size_t i = 0; i < streams_.size(); i++) open_stream(i);
+  const auto begin = Clock::now();
+  const auto run_for = [&](Clock::time_point from, double seconds) {
+    while (std::chrono::duration<double>(Clock::now() - from).count() < seconds) poll_once(50);
+  };
+  run_for(begin, options_.warm_up_s);
+  measuring_ = true;
+  on_measure();
+  const auto measured_from = Clock::now();
+  run_for(measured_from, options_.measure_s);
+  result_.seconds = std::chrono::duration<double>(Clock::now() - measured_from).count();
+  return std::move(result_);
+}
+
+}  // namespace
+
+LoadResult run_load(const LoadOptions& options, const std::function<void()>& on_measure) {
+  return Load(options).run(on_measure);
+}
+
+}  // namespace bessemer

@@ -1,0 +1,75 @@
+// The load of one worker as this router knows it: a fixed slot, written by whoever hears of it,
+// read without a lock by every placement.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <type_traits>
+
+namespace bessemer {
+
+// A value under a sequence lock: readers never wait for each other and never block the writer; the
+// words are atomics, so that a torn read is not a data race but a retry. Boehm, "Can seqlocks get
+// along with programming language memory models?", 2012.
+template <typename T>
+class SeqLock {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  void store(const T& value) {
+    std::array<uint64_t, kWords> words{};
+    std::memcpy(words.data(), &value, sizeof(T));
+    std::lock_guard lock(writers_);
+    const uint64_t sequence = sequence_.load(std::memory_order_relaxed);
+    sequence_.store(sequence + 1, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_release);
+    for (size_t i = 0; i < kWords; i++) words_[i].store(words[i], std::memory_order_relaxed);
+    sequence_.store(sequence + 2, std::memory_order_release);
+  }
+
+  T load() const {
+    std::array<uint64_t, kWords> words;
+    while (true) {
+      const uint64_t before = sequence_.load(std::memory_order_acquire);
+      for (size_t i = 0; i < kWords; i++) words[i] = words_[i].load(std::memory_order_relaxed);
+      std::atomic_thread_fence(std::memory_order_acquire);
+      if (before % 2 == 0 && sequence_.load(std::memory_order_relaxed) == before) break;
+    }
+    T value;
+    std::memcpy(&value, words.data(), sizeof(T));
+    return value;
+  }
+
+ private:
+  static constexpr size_t kWords = (sizeof(T) + 7) / 8;
+  std::mutex writers_;
+  std::atomic<uint64_t> sequence_{0};
+  std::array<std::atomic<uint64_t>, kWords> words_{};
+};
+
+// What the worker last said; all zero before it has.
+struct LoadReading {
+  uint32_t running = 0, waiting = 0;  // sequences
+  uint64_t backlog_tokens = 0;        // prompt tokens admitted and not computed
+  float prefill_tok_s = 0;
+  uint32_t step_us = 0;
+  uint32_t kv_free = 0, kv_total = 0;  // blocks
+  uint64_t tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, resident_bytes = 0;
+  int64_t own_then = 0;  // LoadSlot::own when it said so
+};
+
+struct LoadSlot {
+  SeqLock<LoadReading> reading;
+  std::atomic<int64_t> own{0};  // choices of this router that the worker has now
+
+  // Sequences on the worker: other routers' as last reported, and our own as of now.
+  int64_t sequences(const LoadReading& last) const {
+    const int64_t reported = int64_t{last.running} + last.waiting;
+    const int64_t others = reported > last.own_then ? reported - last.own_then : 0;
+    return others + own.load(std::memory_order_relaxed);
+  }
+};
+
+}  // namespace bessemer

@@ -1,0 +1,220 @@
+#include "router/cluster/registry.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace bessemer {
+namespace {
+
+constexpr Duration kRetryAfter = std::chrono::milliseconds(500);
+
+uint64_t feature_bits(const v1::Hello& hello) {
+  uint64_t bits = 0;
+  for (const uint32_t feature : hello.features()) {
+    if (feature < 64) bits |= uint64_t{1} << feature;
+  }
+  return bits;
+}
+
+std::vector<std::string> names_of(const v1::ModelCard& card) {
+  std::vector<std::string> names(card.aliases().begin(), card.aliases().end());
+  names.push_back(card.name());
+  return names;
+}
+
+}  // namespace
+
+const char* worker_state_name(WorkerState state) {
+  switch (state) {
+    case WorkerState::down:
+      return "down";
+    case WorkerState::joining:
+      return "joining";
+    case WorkerState::ready:
+      return "ready";
+    case WorkerState::draining:
+      return "draining";
+  }
+  return "down";
+}
+
+Registry::Registry(const std::vector<std::string>& addresses) {
+  for (const auto& address : addresses) {
+    Worker worker;
+    worker.view.id = static_cast<uint32_t>(workers_.size());
+    worker.view.address = address;
+    worker.view.problem = "not connected yet";
+    worker.view.load = std::make_shared<LoadSlot>();
+    workers_.push_back(std::move(worker));
+  }
+}
+
+void Registry::forget(Worker& worker) {
+  worker.view.card.reset();
+  worker.view.incarnation = 0;
+  worker.view.features = 0;
+  worker.text.reset();
+  worker.drains = false;
+  worker.retries.clear();
+  worker.view.load->reading.store({});
+}
+
+void Registry::refresh(Worker& worker) {
+  WorkerState state = WorkerState::joining;
+  if (!worker.has_lane) {
+    state = WorkerState::down;
+  } else if (worker.drains) {
+    state = WorkerState::draining;
+  } else if (worker.view.card != nullptr && worker.text != nullptr) {
+    state = WorkerState::ready;
+  }
+  if (state == WorkerState::ready) {
+    worker.view.problem.clear();
+    for (const auto& name : names_of(*worker.view.card)) {
+      known_models_.try_emplace(
+          name, std::make_shared<const ModelView>(ModelView{worker.view.card, worker.text, {}}));
+    }
+  }
+  worker.view.state = state;
+  changed_ = true;
+}
+
+std::vector<Wish> Registry::lane_up(uint32_t id, const v1::Hello& hello) {
+  Worker& worker = workers_.at(id);
+  const bool same = worker.has_lane && worker.view.incarnation == hello.incarnation();
+  if (same) return {};
+  forget(worker);
+  worker.has_lane = true;
+  worker.view.incarnation = hello.incarnation();
+  worker.view.node = hello.node();
+  worker.view.version = hello.version();
+  worker.view.features = feature_bits(hello);
+  worker.view.problem = "waiting for its model card";
+  refresh(worker);
+  return {{Wish::Kind::card, id, ""}, {Wish::Kind::load, id, ""}};
+}
+
+void Registry::lane_down(uint32_t id, size_t lanes_left, const std::string& reason) {
+  Worker& worker = workers_.at(id);
+  if (lanes_left > 0) return;
+  const bool news = worker.has_lane || worker.view.problem != reason;
+  worker.has_lane = false;
+  forget(worker);
+  worker.view.problem = reason;
+  if (news) refresh(worker);
+}
+
+void Registry::draining(uint32_t id) {
+  Worker& worker = workers_.at(id);
+  if (worker.drains || !worker.has_lane) return;
+  worker.drains = true;
+  worker.view.problem = "draining";
+  refresh(worker);
+}
+
+void Registry::fail(Worker& worker, Wish wish, const std::string& what, const Status& why,
+                    TimePoint now) {
+  if (!worker.has_lane) return;  // R1: asked again when it says Hello
+  worker.view.problem = fmt::format("{}: {}", what, std::string(why.message()));
+  worker.retries.emplace_back(now + kRetryAfter, std::move(wish));
+  changed_ = true;
+}
+
+std::vector<Wish> Registry::card(uint32_t id, StatusOr<v1::ModelCard> card, TimePoint now) {
+  Worker& worker = workers_.at(id);
+  if (!worker.has_lane) return {};
+  if (!card.ok()) {
+    fail(worker, {Wish::Kind::card, id, ""}, "its model card could not be had", card.status(), now);
+    return {};
+  }
+  const std::string hash = card->tokenizer_hash();
+  worker.view.card = std::make_shared<const v1::ModelCard>(*std::move(card));
+  worker.text = known_text(hash);
+  worker.view.problem = "waiting for its vocabulary";
+  refresh(worker);
+  if (worker.text != nullptr) return {};
+  return {{Wish::Kind::text, id, hash}};
+}
+
+void Registry::text(uint32_t id, const std::string& tokenizer_hash, StatusOr<ModelTextPtr> text,
+                    TimePoint now) {
+  Worker& worker = workers_.at(id);
+  if (text.ok()) texts_[tokenizer_hash] = *text;
+  if (worker.view.card == nullptr || worker.view.card->tokenizer_hash() != tokenizer_hash) return;
+  if (!text.ok()) {
+    fail(worker, {Wish::Kind::text, id, tokenizer_hash}, "its vocabulary is unusable",
+         text.status(), now);
+    return;
+  }
+  worker.text = *text;
+  refresh(worker);
+}
+
+void Registry::load_watch_ended(uint32_t id, TimePoint now) {
+  Worker& worker = workers_.at(id);
+  if (worker.has_lane)
+    worker.retries.emplace_back(now + kRetryAfter, Wish{Wish::Kind::load, id, ""});
+}
+
+std::vector<Wish> Registry::retries(TimePoint now) {
+  std::vector<Wish> due;
+  for (auto& worker : workers_) {
+    std::erase_if(worker.retries, [&](const auto& retry) {
+      if (retry.first > now) return false;
+      due.push_back(retry.second);
+      return true;
+    });
+  }
+  return due;
+}
+
+ModelTextPtr Registry::known_text(const std::string& tokenizer_hash) const {
+  const auto found = texts_.find(tokenizer_hash);
+  return found == texts_.end() ? nullptr : found->second;
+}
+
+bool Registry::take_changed() {
+  return std::exchange(changed_, false);
+}
+
+ClusterViewPtr Registry::view() {
+  auto view = std::make_shared<ClusterView>();
+  for (const auto& worker : workers_) view->workers.push_back(worker.view);
+  index_models(*view);
+  return view;
+}
+
+// A name belongs to the card that most of its ready workers have; what the others serve under it is
+// not mixed in.
+void Registry::index_models(ClusterView& view) {
+  std::map<std::string, std::map<std::string, ModelView>> by_name;  // name -> card hash -> model
+  for (const auto& worker : workers_) {
+    if (worker.view.state != WorkerState::ready) continue;
+    for (const auto& name : names_of(*worker.view.card)) {
+      ModelView& model = by_name[name][worker.view.card->card_hash()];
+      if (std::find(model.workers.begin(), model.workers.end(), worker.view.id) !=
+          model.workers.end())
+        continue;
+      model.card = worker.view.card;
+      model.text = worker.text;
+      model.workers.push_back(worker.view.id);
+    }
+  }
+  for (auto& [name, known] : known_models_) {
+    if (by_name.contains(name)) continue;
+    ModelView absent = *known;
+    absent.workers.clear();
+    known = std::make_shared<const ModelView>(std::move(absent));
+  }
+  for (auto& [name, cards] : by_name) {
+    const auto most =
+        std::max_element(cards.begin(), cards.end(), [](const auto& a, const auto& b) {
+          return a.second.workers.size() < b.second.workers.size();
+        });
+    known_models_[name] = std::make_shared<const ModelView>(std::move(most->second));
+  }
+  view.models = known_models_;
+}
+
+}  // namespace bessemer

@@ -1,0 +1,10 @@
+#include "router/endpoints/generation.h"
+#include "router/endpoints/table.h"
+
+namespace bessemer {
+
+void handle_chat_completions(EndpointCall call) {
+  Generation::run(ApiKind::chat, std::move(call));
+}
+
+}  // namespace bessemer

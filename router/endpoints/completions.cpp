@@ -1,0 +1,10 @@
+#include "router/endpoints/generation.h"
+#include "router/endpoints/table.h"
+
+namespace bessemer {
+
+void handle_completions(EndpointCall call) {
+  Generation::run(ApiKind::completion, std::move(call));
+}
+
+}  // namespace bessemer

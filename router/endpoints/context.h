@@ -1,0 +1,72 @@
+// What endpoints work with: one RouterContext a process, one CoreContext a core.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/random.h"
+#include "router/cluster/cluster_view.h"
+#include "router/endpoints/attempt_table.h"
+#include "router/endpoints/core_inbox.h"
+#include "router/endpoints/cpu_pool.h"
+#include "router/endpoints/stats.h"
+#include "router/http/core.h"
+#include "router/http/exchange.h"
+#include "router/openai/error.h"
+#include "router/routing/placement.h"
+#include "router/upstream/fleet.h"
+
+namespace bessemer {
+
+struct EndpointOptions {
+  std::string version;
+  Duration request_timeout = std::chrono::minutes(10);
+  PlacementLimits placement;
+  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
+  size_t pool_body_bytes =
+      32 * 1024;  // longer bodies are parsed and tokenised in the pool: about 2 ms of a core
+  std::vector<std::string> cors_origins;  // "*": every one
+};
+
+// Only on its core's thread, but for `stats`, which anybody may read.
+struct CoreContext {
+  Core* core = nullptr;
+  ClusterViewPtr view;  // never null
+  AttemptTable attempts;
+  CoreInbox inbox;  // any thread puts
+  std::unique_ptr<Policy> policy;
+  Random random{random_seed()};
+  CoreStats stats;
+};
+
+struct RouterContext {
+  EndpointOptions options;
+  std::vector<std::unique_ptr<CoreContext>> cores;
+  std::unique_ptr<Fleet> fleet;
+  std::unique_ptr<CpuPool> pool;
+  std::atomic<int32_t> waiting{0};
+  std::atomic<bool> draining{false};
+  int64_t started_unix = 0;
+
+  CoreContext& core_of(const Exchange& exchange) { return *cores[exchange.core()]; }
+};
+
+// The row of an endpoint in the table; what its requests are counted under.
+using EndpointId = size_t;
+
+struct EndpointCall {
+  RouterContext& router;
+  CoreContext& core;
+  EndpointId endpoint;
+  ExchangePtr exchange;
+};
+
+// Answers and counts.
+void respond(const EndpointCall& call, HttpResponse response);
+void respond(const EndpointCall& call, const ApiError& error);
+void respond_json(const EndpointCall& call, std::string body);
+// The error with its headers (Retry-After, retry-after-ms, x-should-retry, Allow is the caller's).
+HttpResponse error_response(const ApiError& error);
+
+}  // namespace bessemer

@@ -1,0 +1,110 @@
+// One generating request from its body to its answer, on its connection's core.
+//
+//   body -> prepare (here, or in the pool when long) -> for each prompt: place -> Start ... rows ->
+//   ChoiceStream -> Answer
+//
+// Invariants
+//   G1  The exchange gets exactly one answer: a body, a stream with its terminal frames, or an
+//   error. A stream that has begun
+//       never just stops.
+//   G2  When the client is gone, or the answer is given, every attempt has been cancelled or has
+//   ended, the workers' slots
+//       (LoadSlot::own) are back, and nothing refers to this object any more.
+//   G3  A prompt is placed again after a loss only while nothing of it has been delivered.
+//   G4  While the client lags, deltas merge here instead of queueing as frames.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "router/endpoints/choice_stream.h"
+#include "router/endpoints/context.h"
+#include "router/endpoints/prepare.h"
+#include "router/openai/render.h"
+#include "router/routing/placement.h"
+
+namespace bessemer {
+
+class Generation final : public std::enable_shared_from_this<Generation> {
+ public:
+  static void run(ApiKind kind, EndpointCall call);
+
+  explicit Generation(EndpointCall call);
+
+ private:
+  // One prompt on its way through a worker.
+  struct Run final : AttemptSink {
+    Run(Generation& generation, size_t number, const PlacementInput& input,
+        const PlacementLimits& limits)
+        : owner(generation), prompt(number), placement(input, limits) {}
+    void on_row(const TokenRow& row, TimePoint now) override { owner.on_row(*this, row, now); }
+    void on_event(const v1::Event& event, TimePoint now) override {
+      owner.on_event(*this, event, now);
+    }
+    void on_lost(const std::string& reason) override { owner.on_lost(*this, reason); }
+    void on_batch_end(TimePoint now) override { owner.on_batch_end(now); }
+
+    Generation& owner;
+    const size_t prompt;
+    Placement placement;
+    v1::Start start;      // without what placing decides
+    uint64_t serial = 0;  // of the live attempt; 0: none
+    uint32_t worker = 0;
+    std::shared_ptr<LoadSlot> load;  // of the worker that has the live attempt
+    std::vector<ChoiceStream> choices;
+    std::vector<bool> stopped;  // by a stop string, and the worker has been told
+    std::vector<TokenReport> prompt_scores;
+    int32_t prompt_characters = 0;
+    bool scores_delivered = false, admitted = false, delivered = false, done = false;
+    int64_t cached_tokens = 0;
+    TimePoint last_row{};
+  };
+
+  void begin(ApiKind kind);
+  void prepare_in_pool(ApiKind kind, ClusterViewPtr view);
+  void prepared(PrepareResult result);
+  void make_runs();
+  void reset_choices(Run& run);
+  void place(Run& run);
+  std::vector<Candidate> candidates(const Run& run, bool& supported) const;
+  void start_on(Run& run, const PlaceOn& place);
+  void wait(Run& run, Duration delay);
+  void refuse(const Run& run, const PlaceRefused& refused);
+  void retire(Run& run);
+
+  void on_row(Run& run, const TokenRow& row, TimePoint now);
+  void on_event(Run& run, const v1::Event& event, TimePoint now);
+  void on_rejected(Run& run, const v1::Rejected& rejected);
+  void on_failed(Run& run, const v1::Failed& failed);
+  void on_choice_end(Run& run, const v1::ChoiceEnd& end);
+  void on_prompt_logprobs(Run& run, const v1::PromptLogprobs& scores);
+  void on_lost(Run& run, const std::string& reason);
+  void on_batch_end(TimePoint now);
+  void on_abort(Abort reason);
+
+  void admit(Run& run);
+  void deliver_scores(Run& run);
+  void stop_finished(Run& run);
+  bool all_admitted() const;
+  bool all_finished() const;
+  void begin_stream();
+  void pump();
+  void pump_choice(Run& run, ChoiceStream& choice);
+  void finish();
+  void fail(const ApiError& error);
+  void cancel_all();
+  void close(int status);
+  UsageReport usage() const;
+
+  EndpointCall call_;
+  TimePoint received_;
+  std::optional<PreparedRequest> prepared_;
+  std::string answer_id_;
+  std::unique_ptr<Answer> answer_;
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::vector<bool> finish_sent_;  // per choice of all prompts
+  bool closed_ = false, streaming_ = false, first_token_seen_ = false;
+};
+
+}  // namespace bessemer

@@ -1,0 +1,58 @@
+#include "router/endpoints/small_request.h"
+
+#include <set>
+
+#include "router/endpoints/prepare.h"
+
+namespace bessemer {
+namespace {
+
+constexpr size_t kMaxModelNameBytes = 512;
+
+std::variant<std::shared_ptr<const ModelView>, ApiError> choose_model(SmallRequest& request,
+                                                                      const ClusterView& view) {
+  const auto name = request.fields.string("model", kMaxModelNameBytes);
+  if (request.problem) return *request.problem;
+  if (name) return find_model(view, *name);
+  std::set<std::string> cards;
+  for (const auto& [known, model] : view.models) cards.insert(model->card->card_hash());
+  if (cards.size() > 1) return missing_parameter("model");
+  return find_model(view, view.models.empty() ? "" : view.models.begin()->first);
+}
+
+std::variant<std::string, ApiError> answer(std::string_view body, const ClusterView& view,
+                                           SmallHandler handler) {
+  auto parsed = parse_json(body);
+  if (!parsed.ok()) return malformed_body(std::string(parsed.status().message()));
+  if (!parsed->is_object()) return malformed_body("The body must be a JSON object.");
+  SmallRequest request(std::move(parsed->as_object()));
+  auto model = choose_model(request, view);
+  if (auto* error = std::get_if<ApiError>(&model)) return std::move(*error);
+  return handler(request, *std::get<0>(model));
+}
+
+void send(const EndpointCall& call, const std::variant<std::string, ApiError>& result) {
+  if (const auto* error = std::get_if<ApiError>(&result)) return respond(call, *error);
+  respond_json(call, std::get<std::string>(result));
+}
+
+}  // namespace
+
+void run_small_request(EndpointCall call, SmallHandler handler) {
+  HttpRequest& request = call.exchange->request();
+  const ClusterViewPtr view = call.core.view;
+  if (request.body.size() <= call.router.options.pool_body_bytes)
+    return send(call, answer(request.body, *view, handler));
+  auto shared = std::make_shared<EndpointCall>(std::move(call));
+  auto task = [shared, view, handler, body = std::move(request.body),
+               lease = std::move(request.body_lease)]() mutable {
+    auto result = answer(body, *view, handler);
+    Core* core = shared->core.core;
+    core->post([shared = std::move(shared), result = std::move(result)] { send(*shared, result); });
+  };
+  if (!shared->router.pool->submit(std::move(task))) {
+    respond(*shared, overloaded("Too many long texts are being read at once.", 1000));
+  }
+}
+
+}  // namespace bessemer

@@ -1,0 +1,27 @@
+// One thread with its own event loop. Everything of a connection, and of the requests on it,
+// happens on one core.
+#pragma once
+#include <cstddef>
+
+#include <absl/functional/any_invocable.h>
+
+#include "common/clock.h"
+
+namespace bessemer {
+
+class Core {
+ public:
+  using Task = absl::AnyInvocable<void()>;
+  virtual ~Core() = default;
+
+  virtual size_t index() const = 0;
+  // Runs `task` on the core's thread, later, in order. Any thread.
+  virtual void post(Task task) = 0;
+  // Runs `task` on the core's thread after `delay`. On the core's thread only.
+  virtual void after(Duration delay, Task task) = 0;
+
+  virtual size_t connections() const = 0;
+  virtual size_t live_exchanges() const = 0;  // requests without a complete answer
+};
+
+}  // namespace bessemer

@@ -1,0 +1,253 @@
+#include "router/upstream/fleet.h"
+
+#include <thread>
+#include <variant>
+
+#include "common/block_hash.h"
+#include "common/log.h"
+#include "common/mailbox.h"
+#include "common/random.h"
+#include "router/cluster/vocabulary_cache.h"
+
+namespace bessemer {
+namespace {
+
+// Pings are due each second and reconnects within one; five looks a second keep both prompt.
+constexpr auto kTick = std::chrono::milliseconds(200);
+constexpr auto kTickWhileDown = std::chrono::milliseconds(50);
+// Facts are a few per worker and connection: this is room for all of kMaxWorkers coming back at
+// once.
+constexpr size_t kMaxFacts = 16 * 1024;
+
+struct LaneUp {
+  v1::Hello hello;
+};
+struct LaneDown {
+  size_t open;
+  std::string reason;
+};
+struct Draining {};
+struct CardCame {
+  StatusOr<v1::ModelCard> card;
+};
+struct VocabularyCame {
+  std::string hash;
+  StatusOr<std::string> bytes;
+};
+struct WatchEnded {};
+struct Fact {
+  uint32_t worker = 0;
+  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded> what;
+};
+
+void fill(LoadReading& reading, const v1::Load& load) {
+  reading.running = load.running();
+  reading.waiting = load.waiting();
+  reading.backlog_tokens = load.backlog_tokens();
+  reading.prefill_tok_s = load.prefill_tok_s();
+  reading.step_us = load.step_us();
+  reading.kv_free = load.kv_free();
+  reading.kv_total = load.kv_total();
+}
+
+// Turns what one session says into facts for the fleet's thread; load goes straight to its slot.
+class Listener final : public SessionObserver {
+ public:
+  Listener(uint32_t worker, Mailbox<Fact>& facts, const FleetHooks& hooks,
+           std::shared_ptr<LoadSlot> load)
+      : worker_(worker), facts_(facts), hooks_(hooks), load_(std::move(load)) {}
+
+  void on_lane_up(const v1::Hello& hello) override { send(LaneUp{hello}); }
+  void on_lane_down(size_t open, const std::string& reason) override {
+    send(LaneDown{open, reason});
+  }
+  void on_draining() override { send(Draining{}); }
+  void on_card(StatusOr<v1::ModelCard> card) override { send(CardCame{std::move(card)}); }
+  void on_vocabulary(const std::string& hash, StatusOr<std::string> bytes) override {
+    send(VocabularyCame{hash, std::move(bytes)});
+  }
+  void on_report_end(const std::string&) override { send(WatchEnded{}); }
+  void deliver(std::vector<CoreBatch>& batches) override { hooks_.deliver(batches); }
+
+  void on_report(const v1::LoadReport& report) override {
+    LoadReading reading = load_->reading.load();
+    if (report.pools_size() > 0) fill(reading, report.pools(0));
+    reading.tokens_generated = report.tokens_generated();
+    reading.tokens_prefilled = report.tokens_prefilled();
+    reading.requests_finished = report.requests_finished();
+    reading.resident_bytes = report.resident_bytes();
+    reading.own_then = load_->own.load(std::memory_order_relaxed);
+    load_->reading.store(reading);
+    if (report.draining()) send(Draining{});
+  }
+  void on_load(const v1::Load& load) override {
+    LoadReading reading = load_->reading.load();
+    fill(reading, load);
+    reading.own_then = load_->own.load(std::memory_order_relaxed);
+    load_->reading.store(reading);
+  }
+
+ private:
+  void send(decltype(Fact::what) what) {
+    if (!facts_.push_reserved({worker_, std::move(what)}))
+      log().debug("worker {}: a fact came too late", worker_);
+  }
+  const uint32_t worker_;
+  Mailbox<Fact>& facts_;
+  const FleetHooks& hooks_;
+  const std::shared_ptr<LoadSlot> load_;
+};
+
+class FleetImpl final : public Fleet {
+ public:
+  FleetImpl(const FleetOptions& options, FleetHooks hooks);
+  ~FleetImpl() override;
+
+  Status start(uint32_t worker, AttemptKey key, v1::Start start) override {
+    return sessions_.at(worker)->start(key, std::move(start));
+  }
+  void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) override {
+    sessions_.at(worker)->cancel(key, choices);
+  }
+
+ private:
+  void run();
+  void learn(Fact& fact);
+  void learn(uint32_t worker, LaneUp& fact);
+  void learn(uint32_t worker, LaneDown& fact);
+  void learn(uint32_t worker, Draining&) { registry_.draining(worker); }
+  void learn(uint32_t worker, CardCame& fact) {
+    grant(registry_.card(worker, std::move(fact.card), now()));
+  }
+  void learn(uint32_t worker, VocabularyCame& fact);
+  void learn(uint32_t worker, WatchEnded&) { registry_.load_watch_ended(worker, now()); }
+  void grant(const std::vector<Wish>& wishes);
+  void want_text(const Wish& wish);
+  StatusOr<ModelTextPtr> make_text(const std::string& hash, const std::string& bytes) const;
+  void publish();
+  static TimePoint now() { return std::chrono::steady_clock::now(); }
+
+  const FleetOptions options_;
+  const FleetHooks hooks_;
+  Registry registry_;
+  VocabularyCache cache_;
+  Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<WorkerSession>> sessions_;
+  bool all_ready_ = false;
+  std::thread thread_;
+};
+
+FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
+    : options_(options),
+      hooks_(std::move(hooks)),
+      registry_(options.workers),
+      cache_(options.cache_folder) {
+  const uint64_t incarnation = random_seed();
+  for (uint32_t id = 0; id < options.workers.size(); id++) {
+    WorkerSessionOptions session;
+    session.address = options.workers[id];
+    session.node = options.node;
+    session.version = options.version;
+    session.incarnation = incarnation;
+    session.lanes = options.lanes;
+    listeners_.push_back(std::make_unique<Listener>(id, facts_, hooks_, registry_.load(id)));
+    sessions_.push_back(WorkerSession::create(session, *listeners_.back()));
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+FleetImpl::~FleetImpl() {
+  facts_.close();
+  thread_.join();
+  sessions_.clear();
+}
+
+void FleetImpl::run() {
+  std::vector<Fact> facts;
+  publish();
+  for (auto& session : sessions_) session->tick(now());
+  while (facts_.wait_drain_until(facts, now() + (all_ready_ ? kTick : kTickWhileDown))) {
+    for (auto& fact : facts) learn(fact);
+    grant(registry_.retries(now()));
+    for (auto& session : sessions_) session->tick(now());
+    if (registry_.take_changed()) publish();
+  }
+}
+
+void FleetImpl::publish() {
+  registry_.take_changed();
+  const ClusterViewPtr view = registry_.view();
+  all_ready_ = true;
+  for (const auto& worker : view->workers)
+    all_ready_ = all_ready_ && worker.state == WorkerState::ready;
+  hooks_.publish(view);
+}
+
+void FleetImpl::learn(Fact& fact) {
+  std::visit([&](auto& what) { learn(fact.worker, what); }, fact.what);
+}
+
+void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
+  log().debug("worker {}: lane {} is up, incarnation {:016x}", options_.workers[worker],
+              fact.hello.lane(), fact.hello.incarnation());
+  grant(registry_.lane_up(worker, fact.hello));
+}
+
+void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
+  log().debug("worker {}: a lane ended, {} left: {}", options_.workers[worker], fact.open,
+              fact.reason);
+  registry_.lane_down(worker, fact.open, fact.reason);
+}
+
+void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {
+  if (!fact.bytes.ok()) return registry_.text(worker, fact.hash, fact.bytes.status(), now());
+  auto text = make_text(fact.hash, *fact.bytes);
+  if (text.ok()) {
+    const Status stored = cache_.store(fact.hash, *fact.bytes);
+    if (!stored.ok()) log().warn("the vocabulary is not kept: {}", std::string(stored.message()));
+  }
+  registry_.text(worker, fact.hash, std::move(text), now());
+}
+
+void FleetImpl::grant(const std::vector<Wish>& wishes) {
+  for (const auto& wish : wishes) {
+    WorkerSession& session = *sessions_[wish.worker];
+    switch (wish.kind) {
+      case Wish::Kind::card:
+        session.fetch_card();
+        break;
+      case Wish::Kind::load:
+        session.watch_load();
+        break;
+      case Wish::Kind::text:
+        want_text(wish);
+        break;
+    }
+  }
+}
+
+void FleetImpl::want_text(const Wish& wish) {
+  const auto kept = cache_.load(wish.tokenizer_hash);
+  if (!kept) return sessions_[wish.worker]->fetch_vocabulary(wish.tokenizer_hash);
+  registry_.text(wish.worker, wish.tokenizer_hash, make_text(wish.tokenizer_hash, *kept), now());
+}
+
+StatusOr<ModelTextPtr> FleetImpl::make_text(const std::string& hash,
+                                            const std::string& bytes) const {
+  if (content_hash_hex(bytes) != hash) {
+    return absl::DataLossError("the vocabulary does not have the hash that its model card names");
+  }
+  v1::Vocabulary vocabulary;
+  if (!vocabulary.ParseFromString(bytes))
+    return absl::DataLossError("the vocabulary is no Vocabulary message");
+  return hooks_.make_text(vocabulary);
+}
+
+}  // namespace
+
+std::unique_ptr<Fleet> Fleet::create(const FleetOptions& options, FleetHooks hooks) {
+  return std::make_unique<FleetImpl>(options, std::move(hooks));
+}
+
+}  // namespace bessemer

@@ -1,0 +1,43 @@
+// All workers of the list: their sessions, and the thread on which what they say becomes views of
+// the cluster.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "router/cluster/cluster_view.h"
+#include "router/cluster/registry.h"
+#include "router/upstream/worker_session.h"
+
+namespace bessemer {
+
+struct FleetOptions {
+  std::vector<std::string> workers;  // host:port
+  std::string node, version;
+  size_t lanes = 1;
+  std::string cache_folder;  // for vocabularies; empty: none
+};
+
+// How the fleet reaches the rest of the router.
+struct FleetHooks {
+  // From the fleet's thread, after every change of topology.
+  std::function<void(ClusterViewPtr)> publish;
+  // From gRPC's threads: the batches of one frame.
+  std::function<void(std::vector<CoreBatch>&)> deliver;
+  // On the fleet's thread: tokenizer and templates of a vocabulary.
+  std::function<StatusOr<ModelTextPtr>(const v1::Vocabulary&)> make_text;
+};
+
+class Fleet {
+ public:
+  static std::unique_ptr<Fleet> create(const FleetOptions& options, FleetHooks hooks);
+  // Ends every session. No hook is called afterwards.
+  virtual ~Fleet() = default;
+
+  // ---- any thread; see WorkerSession ----
+  virtual Status start(uint32_t worker, AttemptKey key, v1::Start start) = 0;
+  virtual void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) = 0;
+};
+
+}  // namespace bessemer

@@ -1,0 +1,188 @@
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "common/block_hash.h"
+#include "router/cluster/discovery.h"
+#include "router/cluster/registry.h"
+#include "router/cluster/vocabulary_cache.h"
+
+namespace bessemer {
+
+struct ModelText {};  // opaque to the registry
+
+namespace {
+
+TEST(Discovery, TakesHostPortAndNamesWhatIsWrong) {
+  EXPECT_TRUE(static_workers({"127.0.0.1:1", "worker-0.svc:65535", "[::1]:80"}).ok());
+  for (const char* bad :
+       {"", ":80", "host", "host:", "host:0", "host:65536", "host:8x", "::1:80", "a b:80"}) {
+    EXPECT_FALSE(static_workers({bad}).ok()) << bad;
+  }
+  const auto twice = static_workers({"a:1", "a:1"});
+  EXPECT_NE(std::string(twice.status().message()).find("a:1"), std::string::npos);
+}
+
+TEST(LoadSlot, ReadsAreNeverTorn) {
+  struct Pair {
+    uint64_t a, b[5];
+  };
+  SeqLock<Pair> lock;
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (uint64_t i = 1; !stop; i++) lock.store({i, {i, i, i, i, i}});
+  });
+  std::thread other([&] {
+    for (uint64_t i = 1; !stop; i++)
+      lock.store({i << 32, {i << 32, i << 32, i << 32, i << 32, i << 32}});
+  });
+  for (int i = 0; i < 200'000; i++) {
+    const Pair read = lock.load();
+    for (const uint64_t b : read.b) ASSERT_EQ(read.a, b);
+  }
+  stop = true;
+  writer.join();
+  other.join();
+}
+
+TEST(LoadSlot, CountsOwnSequencesAsOfNowAndOthersAsReported) {
+  LoadSlot slot;
+  slot.own = 3;
+  LoadReading reading;
+  reading.running = 10;
+  reading.own_then = 4;
+  EXPECT_EQ(slot.sequences(reading), 9);  // 6 of others, 3 of ours
+  reading.own_then = 20;                  // the report is older than our count
+  EXPECT_EQ(slot.sequences(reading), 3);
+}
+
+class RegistryTest : public ::testing::Test {
+ protected:
+  v1::Hello hello(uint64_t incarnation) {
+    v1::Hello hello;
+    hello.set_incarnation(incarnation);
+    hello.add_features(1);
+    hello.add_features(5);
+    return hello;
+  }
+  v1::ModelCard card(const std::string& name, const std::string& hash) {
+    v1::ModelCard card;
+    card.set_name(name);
+    card.set_card_hash(hash);
+    card.set_tokenizer_hash("t-" + hash);
+    card.add_aliases("alias-" + name);
+    return card;
+  }
+  void make_ready(uint32_t worker, uint64_t incarnation, const std::string& name,
+                  const std::string& hash) {
+    registry_.lane_up(worker, hello(incarnation));
+    const auto wishes = registry_.card(worker, card(name, hash), now_);
+    if (!wishes.empty()) registry_.text(worker, "t-" + hash, text_, now_);
+  }
+  WorkerState state(uint32_t worker) { return registry_.view()->workers[worker].state; }
+
+  TimePoint now_{std::chrono::seconds(1)};
+  ModelTextPtr text_ = std::make_shared<const ModelText>();
+  Registry registry_{{"a:1", "b:1", "c:1"}};
+};
+
+TEST_F(RegistryTest, AWorkerJoinsStepByStep) {
+  EXPECT_EQ(state(0), WorkerState::down);
+  const auto wishes = registry_.lane_up(0, hello(7));
+  ASSERT_EQ(wishes.size(), 2u);
+  EXPECT_EQ(state(0), WorkerState::joining);
+  EXPECT_TRUE(registry_.lane_up(0, hello(7)).empty());  // its second lane
+  const auto text = registry_.card(0, card("m", "h"), now_);
+  ASSERT_EQ(text.size(), 1u);
+  EXPECT_EQ(text[0].tokenizer_hash, "t-h");
+  registry_.text(0, "t-h", text_, now_);
+  EXPECT_EQ(state(0), WorkerState::ready);
+  const auto view = registry_.view();
+  EXPECT_EQ(view->workers[0].features, 0b100010u);
+  ASSERT_TRUE(view->models.contains("m"));
+  EXPECT_TRUE(view->models.contains("alias-m"));
+  EXPECT_EQ(view->models.at("m")->workers, std::vector<uint32_t>{0});
+}
+
+TEST_F(RegistryTest, AKnownVocabularyIsNotFetchedAgain) {
+  make_ready(0, 7, "m", "h");
+  registry_.lane_up(1, hello(8));
+  EXPECT_TRUE(registry_.card(1, card("m", "h"), now_).empty());
+  EXPECT_EQ(state(1), WorkerState::ready);
+}
+
+TEST_F(RegistryTest, ANewIncarnationStartsOver) {
+  make_ready(0, 7, "m", "h");
+  EXPECT_EQ(registry_.lane_up(0, hello(9)).size(), 2u);
+  EXPECT_EQ(state(0), WorkerState::joining);
+  EXPECT_EQ(registry_.view()->workers[0].card, nullptr);
+}
+
+TEST_F(RegistryTest, TheLastLaneTakesTheWorkerDownAndTheModelStaysKnown) {
+  make_ready(0, 7, "m", "h");
+  registry_.lane_down(0, 1, "one lane");
+  EXPECT_EQ(state(0), WorkerState::ready);
+  registry_.lane_down(0, 0, "killed");
+  EXPECT_EQ(state(0), WorkerState::down);
+  const auto view = registry_.view();
+  EXPECT_EQ(view->workers[0].problem, "killed");
+  ASSERT_TRUE(view->models.contains("m"));
+  EXPECT_TRUE(view->models.at("m")->workers.empty());
+}
+
+TEST_F(RegistryTest, FailuresAreTriedAgainLater) {
+  registry_.lane_up(0, hello(7));
+  EXPECT_TRUE(registry_.card(0, absl::UnavailableError("busy"), now_).empty());
+  EXPECT_TRUE(registry_.retries(now_).empty());
+  now_ += std::chrono::seconds(1);
+  const auto due = registry_.retries(now_);
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due[0].kind, Wish::Kind::card);
+  EXPECT_TRUE(registry_.retries(now_).empty());
+}
+
+TEST_F(RegistryTest, AnswersOfADeadIncarnationAreDropped) {
+  registry_.lane_up(0, hello(7));
+  registry_.lane_down(0, 0, "killed");
+  EXPECT_TRUE(registry_.card(0, card("m", "h"), now_).empty());
+  EXPECT_EQ(state(0), WorkerState::down);
+}
+
+TEST_F(RegistryTest, ANameBelongsToTheCardOfMostWorkers) {
+  make_ready(0, 1, "m", "old");
+  make_ready(1, 2, "m", "new");
+  make_ready(2, 3, "m", "new");
+  EXPECT_EQ(registry_.view()->models.at("m")->workers, (std::vector<uint32_t>{1, 2}));
+}
+
+TEST_F(RegistryTest, DrainingWorkersLeaveTheirModel) {
+  make_ready(0, 1, "m", "h");
+  registry_.take_changed();
+  registry_.draining(0);
+  EXPECT_TRUE(registry_.take_changed());
+  EXPECT_EQ(state(0), WorkerState::draining);
+  EXPECT_TRUE(registry_.view()->models.at("m")->workers.empty());
+  registry_.draining(0);
+  EXPECT_FALSE(registry_.take_changed());
+}
+
+TEST(VocabularyCache, KeepsByHashAndDistrustsWhatChanged) {
+  const std::string folder = ::testing::TempDir() + "/vocabulary_cache_test";
+  std::filesystem::remove_all(folder);
+  const VocabularyCache cache(folder);
+  const std::string bytes = "some vocabulary", hash = content_hash_hex(bytes);
+  EXPECT_FALSE(cache.load(hash));
+  ASSERT_TRUE(cache.store(hash, bytes).ok());
+  EXPECT_EQ(cache.load(hash), bytes);
+  std::ofstream(folder + "/" + hash + ".vocabulary") << "tampered";
+  EXPECT_FALSE(cache.load(hash));
+  EXPECT_FALSE(cache.store("../../etc/passwd", bytes).ok());
+  EXPECT_FALSE(cache.load("../../etc/passwd"));
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace bessemer

@@ -1,0 +1,480 @@
+// Requests through a router to mock workers and back.
+#include <set>
+#include <thread>
+
+#include "tests/router/router_fixture.h"
+
+namespace bessemer {
+namespace {
+
+std::string completion(const std::string& more) {
+  return R"({"model":"mock","prompt":"hello",)" + more + "}";
+}
+
+class GenerationTest : public RouterTest {
+ protected:
+  MockWorker& add_script(const std::string& script) {
+    mock_.model.output = MockOutput::script;
+    mock_.model.script = script;
+    return add_worker();
+  }
+  // All data frames of a stream, the last one "[DONE]".
+  std::vector<std::string> events(std::string_view path, std::string_view body) {
+    HttpClient client(port());
+    client.send(post_request(path, body));
+    const auto head = client.read_head();
+    EXPECT_EQ(head.status, 200);
+    EXPECT_TRUE(head.headers.at("content-type").starts_with("text/event-stream"));
+    std::vector<std::string> all;
+    do {
+      all.push_back(client.read_event());
+    } while (!all.back().empty() && all.back() != "[DONE]");
+    return all;
+  }
+  static std::string text_of(const std::vector<std::string>& events, int choice = 0) {
+    std::string text;
+    for (const auto& event : events) {
+      if (event == "[DONE]") break;
+      for (const auto& one : parse(event).at("choices").as_array()) {
+        if (one.at("index") != choice) continue;
+        if (one.as_object().contains("text")) {
+          text += one.at("text").as_string();
+        } else if (one.at("delta").as_object().contains("content")) {
+          text += one.at("delta").at("content").as_string();
+        }
+      }
+    }
+    return text;
+  }
+};
+
+TEST_F(GenerationTest, StreamsAreExact) {
+  add_script("Hello, wörld 🙂!");
+  start();
+  const auto all =
+      events("/v1/chat/completions",
+             R"({"model":"mock","stream":true,"messages":[{"role":"user","content":"hi"}]})");
+  ASSERT_GE(all.size(), 4u);
+  EXPECT_EQ(all.back(), "[DONE]");
+  const auto first = parse(all[0]);
+  EXPECT_EQ(first.at("object"), "chat.completion.chunk");
+  EXPECT_EQ(first.at("choices").at(0).at("delta").at("role"), "assistant");
+  EXPECT_EQ(first.at("choices").at(0).at("delta").at("content"), "");
+  for (size_t i = 0; i + 1 < all.size(); i++) {
+    const auto chunk = parse(all[i]);
+    EXPECT_EQ(chunk.at("id"), first.at("id"));
+    EXPECT_EQ(chunk.at("created"), first.at("created"));
+    EXPECT_EQ(chunk.at("model"), "mock");
+  }
+  EXPECT_EQ(text_of(all), "Hello, wörld 🙂!");
+  const auto last = parse(all[all.size() - 2]).at("choices").at(0);
+  EXPECT_EQ(last.at("finish_reason"), "stop");
+}
+
+TEST_F(GenerationTest, StreamedAndWholeAnswersAreEqual) {
+  add_worker();
+  start();
+  const std::string body = R"("seed":7,"max_tokens":40)";
+  const auto whole = parse(post("/v1/completions", completion(body)).body);
+  const auto streamed = events("/v1/completions", completion(body + R"(,"stream":true)"));
+  EXPECT_EQ(text_of(streamed), whole.at("choices").at(0).at("text").as_string());
+  EXPECT_EQ(whole.at("choices").at(0).at("finish_reason"), "length");
+  EXPECT_EQ(whole.at("usage").at("completion_tokens"), 40);
+  EXPECT_EQ(whole.at("usage").at("prompt_tokens"), 5);
+}
+
+TEST_F(GenerationTest, UsageComesLastWhenAskedFor) {
+  add_worker();
+  start();
+  const auto all =
+      events("/v1/completions",
+             completion(R"("stream":true,"max_tokens":3,"stream_options":{"include_usage":true})"));
+  const auto usage = parse(all[all.size() - 2]);
+  EXPECT_TRUE(usage.at("choices").as_array().empty());
+  EXPECT_EQ(usage.at("usage").at("completion_tokens"), 3);
+  EXPECT_TRUE(parse(all[0]).at("usage").is_null());
+}
+
+TEST_F(GenerationTest, StopStringsAcrossTokensEndTheWorkToo) {
+  auto& worker = add_script(
+      "one two three four five six seven eight nine ten, and so on without an end in sight, ever");
+  start();
+  const auto answer =
+      parse(post("/v1/completions", completion(R"("max_tokens":500,"stop":["four five"])")).body);
+  EXPECT_EQ(answer.at("choices").at(0).at("text"), "one two three ");
+  EXPECT_EQ(answer.at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }));
+  EXPECT_EQ(worker.engine().cancelled(), 1);
+}
+
+TEST_F(GenerationTest, StopTokensAreNotPartOfTheText) {
+  add_script("abcdef");
+  start();
+  const auto id = std::to_string(MockModel::kFirstByte + 'd');
+  const auto answer =
+      parse(post("/v1/completions", completion(R"("stop_token_ids":[)" + id + "]")).body);
+  EXPECT_EQ(answer.at("choices").at(0).at("text"), "abc");
+  EXPECT_EQ(answer.at("choices").at(0).at("stop_reason"), MockModel::kFirstByte + 'd');
+  const auto included =
+      parse(post("/v1/completions",
+                 completion(R"("include_stop_str_in_output":true,"stop_token_ids":[)" + id + "]"))
+                .body);
+  EXPECT_EQ(included.at("choices").at(0).at("text"), "abcd");
+}
+
+TEST_F(GenerationTest, PromptListsAndChoicesAreNumberedTogether) {
+  add_worker();
+  add_worker();
+  start();
+  const auto answer =
+      parse(post("/v1/completions",
+                 R"({"model":"mock","prompt":["a","b",[70,71]],"n":2,"max_tokens":4,"seed":1})")
+                .body);
+  const auto& choices = answer.at("choices").as_array();
+  ASSERT_EQ(choices.size(), 6u);
+  std::set<std::string> texts;
+  for (int64_t i = 0; i < 6; i++) {
+    EXPECT_EQ(choices[static_cast<size_t>(i)].at("index"), i);
+    texts.insert(std::string(choices[static_cast<size_t>(i)].at("text").as_string()));
+  }
+  EXPECT_EQ(texts.size(), 6u);
+  EXPECT_EQ(answer.at("usage").at("completion_tokens"), 24);
+}
+
+TEST_F(GenerationTest, LogprobsAndEcho) {
+  add_script("xyz");
+  start();
+  const auto answer =
+      parse(post("/v1/completions", completion(R"("echo":true,"logprobs":2,"max_tokens":2)")).body)
+          .at("choices")
+          .at(0);
+  EXPECT_EQ(answer.at("text"), "helloxy");
+  const auto& logprobs = answer.at("logprobs");
+  ASSERT_EQ(logprobs.at("tokens").as_array().size(), 7u);
+  EXPECT_TRUE(logprobs.at("token_logprobs").at(0).is_null());
+  EXPECT_EQ(logprobs.at("tokens").at(1), "e");
+  EXPECT_EQ(logprobs.at("text_offset").at(5), 5);
+  EXPECT_EQ(logprobs.at("text_offset").at(6), 6);
+  const auto echo_only =
+      parse(post("/v1/completions", completion(R"("echo":true,"logprobs":1,"max_tokens":0)")).body);
+  EXPECT_EQ(echo_only.at("choices").at(0).at("text"), "hello");
+  EXPECT_EQ(echo_only.at("choices").at(0).at("logprobs").at("tokens").as_array().size(), 5u);
+  EXPECT_EQ(echo_only.at("usage").at("completion_tokens"), 0);
+}
+
+TEST_F(GenerationTest, LongPromptsGoThroughThePoolAndInChunks) {
+  mock_.model.max_model_len = 200'000;
+  mock_.timing.prefill_tok_s = 1e9;
+  add_worker();
+  start();
+  const std::string prompt(120'000, 'x');
+  const auto answer =
+      parse(post("/v1/completions", R"({"model":"mock","max_tokens":2,"prompt":")" + prompt + "\"}")
+                .body);
+  EXPECT_EQ(answer.at("usage").at("prompt_tokens"), 120'000);
+}
+
+TEST_F(GenerationTest, DisconnectsCancelInTheWorker) {
+  auto& worker = add_worker();
+  start();
+  {
+    HttpClient client(port());
+    client.send(post_request("/v1/chat/completions", kLongStream));
+    EXPECT_EQ(client.read_head().status, 200);
+    EXPECT_FALSE(client.read_event().empty());
+    EXPECT_EQ(worker.engine().live(), 1);
+  }
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }, std::chrono::seconds(1)));
+  EXPECT_EQ(worker.engine().cancelled(), 1);
+  EXPECT_EQ(metric("bessemer_router_cancelled_total"), 1);
+}
+
+TEST_F(GenerationTest, HalfCloseCancelsAlsoWhileNothingIsWritten) {
+  mock_.timing.prefill_tok_s = 0.1;  // the first token is minutes away
+  auto& worker = add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kChat));
+  ASSERT_TRUE(eventually([&] { return worker.engine().live() == 1; }));
+  client.half_close();
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }, std::chrono::seconds(1)));
+}
+
+TEST_F(GenerationTest, AFullReadAheadStillSeesTheHangUp) {
+  mock_.timing.prefill_tok_s = 0.1;
+  auto& worker = add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kChat) + std::string(60'000, 'x'));
+  ASSERT_TRUE(eventually([&] { return worker.engine().live() == 1; }));
+  client.half_close();
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }, std::chrono::seconds(2)));
+}
+
+TEST_F(GenerationTest, ASlowReaderLosesNothing) {
+  mock_.timing.step_us = 200;
+  add_worker();
+  start();
+  const std::string body = R"("seed":3,"max_tokens":20000)";
+  HttpClient slow(port());
+  slow.send(post_request("/v1/completions", completion(body + R"(,"stream":true)")));
+  std::this_thread::sleep_for(
+      std::chrono::seconds(2));  // the socket fills; deltas merge in the router
+  EXPECT_EQ(slow.read_head().status, 200);
+  std::vector<std::string> all;
+  do {
+    all.push_back(slow.read_event());
+  } while (!all.back().empty() && all.back() != "[DONE]");
+  EXPECT_EQ(all.back(), "[DONE]");
+  const auto whole = parse(post("/v1/completions", completion(body)).body);
+  EXPECT_EQ(text_of(all), whole.at("choices").at(0).at("text").as_string());
+}
+
+TEST_F(GenerationTest, AWorkerThatDiesInMidStreamLeavesATerminalError) {
+  auto& worker = add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kLongStream));
+  EXPECT_EQ(client.read_head().status, 200);
+  for (int i = 0; i < 3; i++) EXPECT_FALSE(client.read_event().empty());
+  worker.engine().faults().sever_after_tokens = 0;
+  std::string last, event;
+  for (event = client.read_event(); !event.empty() && event != "[DONE]";
+       event = client.read_event())
+    last = event;
+  EXPECT_EQ(event, "[DONE]");
+  EXPECT_EQ(parse(last).at("error").at("type"), "server_error");
+  EXPECT_TRUE(eventually([&] { return post("/v1/chat/completions", kChat).status == 200; }));
+}
+
+TEST_F(GenerationTest, ARequestWithoutOutputMovesToAnotherWorker) {
+  mock_.timing.prefill_tok_s = 10;  // "hello" takes half a second
+  add_worker();
+  add_worker();
+  start();
+  ClientResponse response;
+  std::thread request([&] { response = post("/v1/completions", completion(R"("max_tokens":2)")); });
+  ASSERT_TRUE(
+      eventually([&] { return workers_[0]->engine().live() + workers_[1]->engine().live() == 1; }));
+  const size_t victim = workers_[0]->engine().live() == 1 ? 0 : 1;
+  workers_[victim].reset();
+  request.join();
+  EXPECT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(metric("bessemer_router_replaced_total"), 1);
+  EXPECT_TRUE(eventually([&] { return ready_workers() == 1; }));
+}
+
+TEST_F(GenerationTest, RefusalsBounceToAnotherWorker) {
+  auto& first = add_worker();
+  auto& second = add_worker();
+  start();
+  first.engine().faults().reject_next = 1;
+  second.engine().faults().reject_next = 1;
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);
+  EXPECT_EQ(metric("bessemer_router_bounces_total"), 2);
+}
+
+TEST_F(GenerationTest, FullQueuesEverywhereAre429) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().reject_next = 1'000'000;
+  const auto response = post("/v1/chat/completions", kChat);
+  EXPECT_EQ(response.status, 429);
+  EXPECT_TRUE(response.headers.contains("retry-after"));
+  EXPECT_TRUE(response.headers.contains("retry-after-ms"));
+  worker.engine().faults().reject_next = 0;
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);
+}
+
+TEST_F(GenerationTest, NobodyMayWaitBeyondTheLimit) {
+  config_.max_waiting = 0;
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().reject_next = 1'000'000;
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 429);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(1));
+}
+
+TEST_F(GenerationTest, FinalRefusalsAreTheClientsFault) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().reject_reason = v1::REJECT_TOO_LARGE;
+  worker.engine().faults().reject_next = 1;
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 400);
+}
+
+TEST_F(GenerationTest, MissingFeaturesAreNamedAsUnsupported) {
+  mock_.missing_features = 1u << 5;
+  add_worker();
+  start();
+  expect_error(post("/v1/completions", completion(R"("logprobs":1)")), 400, "invalid_request_error",
+               "unsupported_parameter");
+  EXPECT_EQ(post("/v1/completions", completion(R"("max_tokens":1)")).status, 200);
+}
+
+TEST_F(GenerationTest, AGapInTheTokensIsAFailure) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().skip_offsets = 1'000'000;
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 503);  // tried, lost, nobody left
+  worker.engine().faults().skip_offsets = 0;
+  EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);
+}
+
+TEST_F(GenerationTest, RepeatedRowsAreDropped) {
+  auto& worker = add_script("exactly once");
+  start();
+  worker.engine().faults().repeat_rows = true;
+  EXPECT_EQ(parse(post("/v1/completions", completion(R"("max_tokens":50)")).body)
+                .at("choices")
+                .at(0)
+                .at("text"),
+            "exactly once");
+}
+
+TEST_F(GenerationTest, FailuresOfTheWorkerAre500OrAnErrorFrame) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().fail_next = 2;
+  expect_error(post("/v1/chat/completions", kChat), 500, "server_error");
+  const auto all = events("/v1/chat/completions", kChatStream);
+  EXPECT_EQ(all.back(), "[DONE]");
+  EXPECT_TRUE(parse(all[all.size() - 2]).as_object().contains("error"));
+}
+
+TEST_F(GenerationTest, DeadlinesAre504) {
+  config_.request_timeout_ms = 300;
+  mock_.timing.prefill_tok_s = 0.1;
+  auto& worker = add_worker();
+  start();
+  const auto response = post("/v1/chat/completions", kChat);
+  expect_error(response, 504, "server_error", "deadline_exceeded");
+  EXPECT_EQ(response.headers.at("x-should-retry"), "false");
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }));
+}
+
+TEST_F(GenerationTest, QuietStreamsArePinged) {
+  config_.sse_ping_ms = 100;
+  auto& worker = add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kLongStream));
+  EXPECT_EQ(client.read_head().status, 200);
+  EXPECT_FALSE(client.read_event().empty());
+  worker.engine().faults().hang = true;
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  worker.engine().faults().hang = false;
+  while (client.pings() == 0 && !client.read_event().empty()) {
+  }
+  EXPECT_GT(client.pings(), 0);
+}
+
+TEST_F(GenerationTest, ErrorsOfRequests) {
+  start();
+  expect_error(post("/v1/chat/completions", kChat), 503, "service_unavailable");
+  TearDown();
+  add_worker();
+  config_.workers = {workers_[0]->address()};
+  start();
+  expect_error(post("/v1/chat/completions", "{"), 400, "invalid_request_error");
+  expect_error(post("/v1/chat/completions",
+                    R"({"model":"nope","messages":[{"role":"user","content":"x"}]})"),
+               404, "invalid_request_error", "model_not_found");
+  expect_error(post("/v1/completions", completion(R"("max_tokens":40000)")), 400,
+               "invalid_request_error", "context_length_exceeded");
+  expect_error(post("/v1/completions", R"({"model":"mock","prompt":[99999999]})"), 400,
+               "invalid_request_error", "invalid_value");
+  expect_error(post("/v1/completions", completion(R"("logit_bias":{"999999":1})")), 400,
+               "invalid_request_error", "invalid_value");
+  EXPECT_EQ(get("/v1/models/mock").status, 200);
+  expect_error(get("/v1/models/nope"), 404, "invalid_request_error", "model_not_found");
+}
+
+TEST_F(GenerationTest, TokenizeInBothShapes) {
+  add_worker();
+  start();
+  const auto vllm =
+      parse(post("/tokenize", R"({"model":"mock","prompt":"ab","return_token_strs":true})").body);
+  EXPECT_EQ(vllm.at("count"), 2);
+  EXPECT_EQ(vllm.at("tokens").at(0), MockModel::kFirstByte + 'a');
+  EXPECT_EQ(vllm.at("token_strs").at(1), "b");
+  EXPECT_EQ(vllm.at("max_model_len"), 32768);
+  const auto chat =
+      parse(post("/tokenize", R"({"messages":[{"role":"user","content":"ab"}]})").body);
+  EXPECT_EQ(chat.at("tokens").at(0), MockModel::kTurnStart);
+  const auto llama = parse(post("/tokenize", R"({"content":"ü","with_pieces":true})").body);
+  EXPECT_EQ(llama.at("tokens").at(0).at("piece").at(0), 0xc3);
+  const auto back = parse(
+      post("/detokenize", R"({"tokens":[)" + std::to_string(MockModel::kFirstByte + 'a') + "]}")
+          .body);
+  EXPECT_EQ(back.at("prompt"), "a");
+  EXPECT_EQ(back.at("content"), "a");
+  expect_error(post("/tokenize", R"({"prompt":"a","surprise":1})"), 400, "invalid_request_error",
+               "unsupported_parameter");
+  expect_error(post("/detokenize", R"({"tokens":[-1]})"), 400, "invalid_request_error",
+               "invalid_value");
+}
+
+TEST_F(GenerationTest, ModelsAndMetrics) {
+  add_worker();
+  start();
+  const auto models = parse(get("/v1/models").body);
+  EXPECT_EQ(models.at("object"), "list");
+  EXPECT_EQ(models.at("data").at(0).at("id"), "mock");
+  EXPECT_EQ(models.at("data").at(0).at("max_model_len"), 32768);
+  for (int i = 0; i < 3; i++) EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);
+  EXPECT_EQ(metric("bessemer_router_generated_tokens_total"), 24);
+  EXPECT_EQ(metric("bessemer_router_time_to_first_token_seconds_count"), 3);
+  EXPECT_NE(
+      get("/metrics")
+          .body.find(
+              R"(bessemer_router_requests_total{endpoint="/v1/chat/completions",status="200"} 3)"),
+      std::string::npos);
+}
+
+TEST_F(GenerationTest, WorkersThatComeLaterAreFound) {
+  auto& worker = add_worker();
+  const int port_number = worker.port();
+  start();
+  workers_.clear();
+  EXPECT_TRUE(eventually([&] { return ready_workers() == 0; }));
+  expect_error(post("/v1/chat/completions", kChat), 503, "service_unavailable");
+  mock_.port = port_number;
+  config_.workers.clear();
+  add_worker();
+  EXPECT_TRUE(eventually([&] { return post("/v1/chat/completions", kChat).status == 200; }));
+}
+
+TEST_F(GenerationTest, NothingIsLeftBehind) {
+  auto& first = add_worker();
+  auto& second = add_worker();
+  start();
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 16; i++) {
+    clients.emplace_back([&, i] {
+      for (int round = 0; round < 10; round++) {
+        if ((i + round) % 3 == 0) {
+          HttpClient client(port());
+          client.send(post_request("/v1/chat/completions", kLongStream));
+          client.read_head();
+          client.read_event();
+        } else if ((i + round) % 3 == 1) {
+          EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);
+        } else {
+          EXPECT_EQ(post("/v1/chat/completions", "{}").status, 400);
+        }
+      }
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_TRUE(
+      eventually([&] { return first.engine().live() == 0 && second.engine().live() == 0; }));
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() <= 1; }));
+  const auto state = parse(get("/bessemer/state").body);
+  for (const auto& worker : state.at("workers").as_array())
+    EXPECT_EQ(worker.at("load").at("from_this_router"), 0);
+}
+
+}  // namespace
+}  // namespace bessemer

@@ -1,0 +1,232 @@
+// The HTTP front, byte by byte.
+#include <thread>
+
+#include "common/random.h"
+#include "tests/router/router_fixture.h"
+
+namespace bessemer {
+namespace {
+
+class HttpTest : public RouterTest {};
+
+TEST_F(HttpTest, AnswersAndKeepsTheConnection) {
+  start();
+  HttpClient client(port());
+  for (int i = 0; i < 3; i++) {
+    client.send(get_request("/livez"));
+    const auto response = client.read_response();
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.headers.at("connection"), "keep-alive");
+    EXPECT_TRUE(response.headers.contains("date"));
+  }
+  client.send(get_request("/livez", "Connection: close\r\n"));
+  EXPECT_EQ(client.read_response().headers.at("connection"), "close");
+  EXPECT_TRUE(client.peer_closed());
+}
+
+TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
+  add_worker();
+  start();
+  HttpClient client(port());
+  std::string burst;
+  for (int i = 0; i < 20; i++) {
+    burst += get_request("/livez", "X-Request-Id: r" + std::to_string(i) + "\r\n");
+    if (i == 10) burst += post_request("/v1/chat/completions", kChat, "X-Request-Id: chat\r\n");
+  }
+  client.send(burst);
+  for (int i = 0; i < 20; i++) {
+    EXPECT_EQ(client.read_response().headers["x-request-id"], "r" + std::to_string(i));
+    if (i == 10) {
+      EXPECT_EQ(client.read_response().headers["x-request-id"], "chat");
+    }
+  }
+}
+
+TEST_F(HttpTest, RequestIdsAreTheClientsWhenWellFormed) {
+  start();
+  EXPECT_EQ(http_get(port(), "/livez", "X-Request-Id: my-id.7\r\n").headers["x-request-id"],
+            "my-id.7");
+  const auto odd =
+      http_get(port(), "/livez", "X-Request-Id: no spaces allowed\r\n").headers["x-request-id"];
+  EXPECT_NE(odd, "no spaces allowed");
+  EXPECT_FALSE(odd.empty());
+}
+
+TEST_F(HttpTest, HeadHasNoBody) {
+  start();
+  HttpClient client(port());
+  client.send("HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n" + get_request("/livez"));
+  const auto head = client.read_response(true);
+  EXPECT_EQ(head.status, 200);
+  EXPECT_NE(head.headers.at("content-length"), "0");
+  EXPECT_EQ(client.read_response().status, 200);
+}
+
+TEST_F(HttpTest, OptionsListMethodsAndGiveNoCorsByDefault) {
+  start();
+  HttpClient client(port());
+  client.send("OPTIONS /v1/models HTTP/1.1\r\nHost: a\r\nOrigin: http://evil\r\n\r\n");
+  auto response = client.read_response();
+  EXPECT_EQ(response.status, 204);
+  EXPECT_EQ(response.headers.at("allow"), "GET, HEAD, OPTIONS");
+  EXPECT_FALSE(response.headers.contains("access-control-allow-origin"));
+}
+
+TEST_F(HttpTest, UnknownPathsAndMethods) {
+  start();
+  expect_error(get("/nowhere"), 404, "invalid_request_error");
+  const auto wrong = get("/v1/chat/completions");
+  expect_error(wrong, 405, "invalid_request_error", "method_not_supported");
+  EXPECT_EQ(wrong.headers.at("allow"), "POST, OPTIONS");
+}
+
+TEST_F(HttpTest, OversizedBodiesAndHeaders) {
+  config_.max_body_bytes = 2000;
+  start();
+  expect_error(http_post(port(), "/v1/completions", std::string(2001, 'x')), 413,
+               "invalid_request_error", "request_too_large");
+  HttpClient client(port());
+  client.send("GET /livez HTTP/1.1\r\nHost: a\r\nX-Long: " + std::string(40'000, 'a') + "\r\n\r\n");
+  expect_error(client.read_response(), 431, "invalid_request_error");
+  EXPECT_TRUE(client.peer_closed());
+}
+
+TEST_F(HttpTest, ExpectContinueIsAnsweredBeforeTheBody) {
+  start();
+  HttpClient client(port());
+  client.send(
+      "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.read_some(), "HTTP/1.1 100 Continue\r\n\r\n");
+  client.send("{}");
+  EXPECT_EQ(client.read_response().status, 503);  // no worker, so no model
+}
+
+TEST_F(HttpTest, ExpectContinueOfTooMuchIsRefusedBeforeTheBody) {
+  config_.max_body_bytes = 2000;
+  start();
+  HttpClient client(port());
+  client.send(
+      "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 2001\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.read_response().status, 413);
+}
+
+TEST_F(HttpTest, GarbageIsRefusedWithTheApisError) {
+  start();
+  HttpClient client(port());
+  client.send("\x16\x03\x01\x02 this is no HTTP\r\n\r\n");
+  expect_error(client.read_response(), 400, "invalid_request_error");
+  EXPECT_TRUE(client.peer_closed());
+}
+
+TEST_F(HttpTest, RandomBytesNeverHurt) {
+  start();
+  Random random(3);
+  for (int i = 0; i < 200; i++) {
+    std::string bytes(1 + random.below(3000), '\0');
+    for (auto& byte : bytes) byte = static_cast<char>(random.next());
+    if (i % 3 == 0) bytes = "POST /v1/completions HTTP/1.1\r\n" + bytes;
+    HttpClient client(port(), std::chrono::milliseconds(200));
+    client.send(bytes);
+    client.half_close();
+    client.read_all();
+  }
+  EXPECT_EQ(get("/livez").status, 200);
+}
+
+TEST_F(HttpTest, SlowHeadersAndBodiesTimeOut) {
+  config_.header_timeout_ms = 200;
+  config_.body_timeout_ms = 300;
+  start();
+  HttpClient header(port()), body(port());
+  header.send("GET /livez HTTP/1.1\r\nHost:");
+  body.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{");
+  expect_error(header.read_response(), 408, "invalid_request_error");
+  expect_error(body.read_response(), 408, "invalid_request_error");
+}
+
+TEST_F(HttpTest, IdleConnectionsAreClosedQuietly) {
+  config_.idle_timeout_ms = 200;
+  start();
+  HttpClient client(port());
+  client.send(get_request("/livez"));
+  EXPECT_EQ(client.read_response().status, 200);
+  EXPECT_EQ(client.read_all(), "");
+  EXPECT_TRUE(client.peer_closed());
+}
+
+TEST_F(HttpTest, ConnectionsBeyondTheLimitAreTurnedAway) {
+  config_.max_connections = 3;
+  start();
+  ASSERT_TRUE(eventually([&] {
+    return get("/metrics").body.find("bessemer_router_connections 1") != std::string::npos;
+  }));
+  HttpClient a(port()), b(port()), c(port());
+  for (HttpClient* client : {&a, &b, &c}) {
+    client->send(get_request("/livez"));
+    EXPECT_EQ(client->read_response().status, 200);
+  }
+  HttpClient d(port());
+  EXPECT_EQ(d.read_response().status, 503);
+  a.close();
+  EXPECT_TRUE(eventually([&] { return get("/livez").status == 200; }));
+}
+
+TEST_F(HttpTest, OldClientsGetAPlainStream) {
+  add_worker();
+  start();
+  HttpClient client(port());
+  const std::string body = kChatStream;
+  client.send("POST /v1/chat/completions HTTP/1.0\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n\r\n" + body);
+  const auto response = client.read_response();
+  EXPECT_EQ(response.headers.at("connection"), "close");
+  EXPECT_FALSE(response.headers.contains("transfer-encoding"));
+  EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n"));
+}
+
+TEST_F(HttpTest, ManyConnectionsSpreadOverTheCores) {
+  add_worker();
+  start();
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  for (int i = 0; i < 32; i++) {
+    clients.push_back(std::make_unique<HttpClient>(port()));
+    clients.back()->send(post_request("/v1/chat/completions", kChat));
+  }
+  for (auto& client : clients) EXPECT_EQ(client->read_response().status, 200);
+}
+
+TEST_F(HttpTest, PagesAndHealth) {
+  start();
+  EXPECT_EQ(get("/health").status, 503);
+  EXPECT_EQ(get("/readyz").status, 200);
+  const auto page = get("/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_NE(page.body.find("Bessemer"), std::string::npos);
+  EXPECT_TRUE(page.headers.at("content-type").starts_with("text/html"));
+  EXPECT_TRUE(parse(get("/version").body).at("version").is_string());
+}
+
+TEST_F(HttpTest, DrainingFailsReadyAndClosesConnections) {
+  add_worker();
+  start();
+  HttpClient idle(port()), busy(port());
+  idle.send(get_request("/readyz"));
+  EXPECT_EQ(idle.read_response().status, 200);
+  busy.send(post_request("/v1/chat/completions", kLongStream));
+  EXPECT_EQ(busy.read_head().status, 200);
+  EXPECT_FALSE(busy.read_event().empty());
+  router_->begin_drain();
+  EXPECT_TRUE(idle.peer_closed());
+  EXPECT_FALSE(HttpClient(port()).connected());
+  EXPECT_FALSE(busy.read_event().empty());  // it goes on
+  router_->abort_requests();
+  std::string last, event;
+  for (event = busy.read_event(); !event.empty() && event != "[DONE]"; event = busy.read_event())
+    last = event;
+  EXPECT_EQ(event, "[DONE]");
+  EXPECT_EQ(parse(last).at("error").at("type"), "service_unavailable");
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 0; }));
+}
+
+}  // namespace
+}  // namespace bessemer

@@ -1,0 +1,389 @@
+#include "router/upstream/lane_protocol.h"
+
+#include <map>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include "proto/features.h"
+
+namespace bessemer {
+namespace {
+
+using Frame = std::shared_ptr<v1::WorkerFrame>;
+
+Frame make_frame() {
+  return std::make_shared<v1::WorkerFrame>();
+}
+
+Frame hello_frame(bool all_features = true) {
+  auto frame = make_frame();
+  auto* hello = frame->mutable_hello();
+  hello->set_protocol_min(1);
+  hello->set_protocol_max(1);
+  hello->set_incarnation(7);
+  hello->add_features(static_cast<uint32_t>(Feature::generate));
+  if (all_features) hello->add_features(static_cast<uint32_t>(Feature::chunked_input));
+  return frame;
+}
+
+void add_row(v1::StepBatch& step, uint64_t attempt, uint32_t choice, uint32_t offset,
+             std::vector<uint32_t> ids) {
+  step.add_attempt(attempt);
+  step.add_choice(choice);
+  step.add_offset(offset);
+  step.add_count(static_cast<uint32_t>(ids.size()));
+  for (const uint32_t id : ids) step.add_ids(id);
+}
+
+v1::Start start_of(size_t prompt = 3, uint32_t n = 1) {
+  v1::Start start;
+  start.mutable_generate()->set_n(n);
+  for (size_t i = 0; i < prompt; i++) start.mutable_input()->add_ids(static_cast<uint32_t>(i));
+  return start;
+}
+
+class LaneProtocolTest : public ::testing::Test {
+ protected:
+  void connect(bool all_features = true) {
+    EXPECT_TRUE(take().has_hello());
+    ASSERT_TRUE(receive(hello_frame(all_features)).ok());
+  }
+  Status receive(const Frame& frame) {
+    deliveries_ = Deliveries(frame);
+    return lane_->receive(frame, now_, deliveries_);
+  }
+  // The next frame to the worker; an empty one when there is none.
+  v1::RouterFrame take() {
+    v1::RouterFrame frame;
+    lane_->next_frame(frame);
+    return frame;
+  }
+  uint64_t start(uint64_t serial, uint32_t core = 0, uint32_t n = 1) {
+    EXPECT_TRUE(lane_->start({core, serial}, start_of(3, n)).ok());
+    const auto frame = take();
+    EXPECT_TRUE(frame.has_start());
+    return frame.start().attempt();
+  }
+  std::vector<Delivery> delivered() {
+    std::vector<Delivery> all;
+    for (auto& batch : deliveries_.batches())
+      all.insert(all.end(), batch.items.begin(), batch.items.end());
+    return all;
+  }
+  static std::vector<uint32_t> ids_of(const Delivery& item) {
+    const auto& row = std::get<TokenRow>(item.what);
+    return {row.ids.begin(), row.ids.end()};
+  }
+  static bool is_lost(const Delivery& item) {
+    return std::holds_alternative<AttemptLost>(item.what);
+  }
+
+  TimePoint now_{std::chrono::seconds(100)};
+  LaneOptions options_;
+  std::optional<LaneProtocol> lane_{std::in_place, options_, now_};
+  Deliveries deliveries_;
+};
+
+TEST_F(LaneProtocolTest, SaysHelloFirstAndNothingBeforeTheAnswer) {
+  EXPECT_FALSE(lane_->start({0, 1}, start_of()).ok());
+  const auto hello = take();
+  ASSERT_TRUE(hello.has_hello());
+  EXPECT_EQ(hello.hello().protocol_min(), 1u);
+  EXPECT_EQ(hello.hello().lease_ms(), 3000u);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  EXPECT_TRUE(receive(hello_frame()).ok());
+  EXPECT_TRUE(lane_->start({0, 1}, start_of()).ok());
+}
+
+TEST_F(LaneProtocolTest, RefusesFramesBeforeHelloAndASecondHello) {
+  auto step = make_frame();
+  step->mutable_step();
+  EXPECT_FALSE(receive(step).ok());
+  ASSERT_TRUE(receive(hello_frame()).ok());
+  EXPECT_FALSE(receive(hello_frame()).ok());
+}
+
+TEST_F(LaneProtocolTest, RefusesAnotherProtocol) {
+  auto frame = hello_frame();
+  frame->mutable_hello()->set_protocol_min(2);
+  frame->mutable_hello()->set_protocol_max(3);
+  const Status status = receive(frame);
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_FALSE(lane_->ready());
+}
+
+TEST_F(LaneProtocolTest, DeliversRowsInOrderAndDropsDuplicates) {
+  connect();
+  const uint64_t handle = start(42);
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), handle, 0, 0, {5, 6});
+  add_row(*frame->mutable_step(), handle, 0, 2, {7});
+  add_row(*frame->mutable_step(), handle, 0, 0, {5, 6});  // again
+  ASSERT_TRUE(receive(frame).ok());
+  const auto items = delivered();
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].serial, 42u);
+  EXPECT_EQ(ids_of(items[0]), (std::vector<uint32_t>{5, 6}));
+  EXPECT_EQ(ids_of(items[1]), (std::vector<uint32_t>{7}));
+}
+
+TEST_F(LaneProtocolTest, AGapLosesTheAttemptAndCancelsIt) {
+  connect();
+  const uint64_t handle = start(1);
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), handle, 0, 1, {9});
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_TRUE(is_lost(delivered()[0]));
+  const auto cancel = take();
+  ASSERT_TRUE(cancel.has_cancel());
+  EXPECT_EQ(cancel.cancel().attempt(), handle);
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(LaneProtocolTest, ChoicesCountSeparately) {
+  connect();
+  const uint64_t handle = start(1, 0, 2);
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), handle, 1, 0, {4});
+  add_row(*frame->mutable_step(), handle, 0, 0, {3});
+  add_row(*frame->mutable_step(), handle, 1, 1, {5});
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_EQ(delivered().size(), 3u);
+  auto wrong = make_frame();
+  add_row(*wrong->mutable_step(), handle, 2, 0, {4});
+  ASSERT_TRUE(receive(wrong).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_TRUE(is_lost(delivered()[0]));
+}
+
+TEST_F(LaneProtocolTest, NothingFollowsTheEndOfAChoice) {
+  connect();
+  const uint64_t handle = start(1);
+  auto frame = make_frame();
+  auto* event = frame->mutable_step()->add_before();
+  event->set_attempt(handle);
+  event->mutable_choice_end()->set_reason(v1::END_STOP);
+  add_row(*frame->mutable_step(), handle, 0, 0, {4});
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 2u);
+  EXPECT_TRUE(is_lost(delivered()[1]));
+}
+
+TEST_F(LaneProtocolTest, TerminalEventsEndTheAttempt) {
+  connect();
+  const uint64_t handle = start(1);
+  auto frame = make_frame();
+  auto* event = frame->mutable_step()->add_after();
+  event->set_attempt(handle);
+  event->mutable_done();
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+  EXPECT_EQ(lane_->attempts(), 0u);
+  auto late = make_frame();
+  add_row(*late->mutable_step(), handle, 0, 0, {4});
+  ASSERT_TRUE(receive(late).ok());
+  EXPECT_TRUE(delivered().empty());
+}
+
+TEST_F(LaneProtocolTest, CancelledAttemptsHearNothingMore) {
+  connect();
+  const uint64_t handle = start(1);
+  lane_->cancel({0, 1}, {});
+  lane_->cancel({0, 1}, {});  // idempotent
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  auto late = make_frame();
+  add_row(*late->mutable_step(), handle, 0, 0, {4});
+  ASSERT_TRUE(receive(late).ok());
+  EXPECT_TRUE(delivered().empty());
+}
+
+TEST_F(LaneProtocolTest, AStartThatNeverLeftIsTakenBack) {
+  connect();
+  ASSERT_TRUE(lane_->start({0, 1}, start_of()).ok());
+  ASSERT_TRUE(lane_->start({0, 2}, start_of()).ok());
+  lane_->cancel({0, 1}, {});
+  const auto frame = take();
+  ASSERT_TRUE(frame.has_start());
+  EXPECT_EQ(frame.start().attempt(), 2u);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  EXPECT_EQ(lane_->queued_bytes(), 0u);
+}
+
+TEST_F(LaneProtocolTest, CoresGetTheirOwnBatches) {
+  connect();
+  const uint64_t first = start(1, 0), second = start(1, 1);
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), second, 0, 0, {4});
+  add_row(*frame->mutable_step(), first, 0, 0, {5});
+  add_row(*frame->mutable_step(), second, 0, 1, {6});
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(deliveries_.batches().size(), 2u);
+  EXPECT_EQ(deliveries_.batches()[0].core, 1u);
+  EXPECT_EQ(deliveries_.batches()[0].items.size(), 2u);
+  EXPECT_EQ(deliveries_.batches()[1].items.size(), 1u);
+}
+
+TEST_F(LaneProtocolTest, LogprobsComeWithTheirRow) {
+  connect();
+  const uint64_t handle = start(1);
+  auto frame = make_frame();
+  auto& step = *frame->mutable_step();
+  add_row(step, handle, 0, 0, {5, 6});
+  add_row(step, handle, 0, 2, {7});
+  for (const auto& [row, index] : {std::pair(0u, 0u), std::pair(0u, 1u), std::pair(1u, 0u)}) {
+    auto* logprobs = step.add_logprobs();
+    logprobs->set_row(row);
+    logprobs->set_index(index);
+    logprobs->add_ids(row * 10 + index);
+    logprobs->add_values(-1);
+  }
+  ASSERT_TRUE(receive(frame).ok());
+  const auto items = delivered();
+  ASSERT_EQ(std::get<TokenRow>(items[0].what).logprobs.size(), 2u);
+  ASSERT_EQ(std::get<TokenRow>(items[1].what).logprobs.size(), 1u);
+  EXPECT_EQ(std::get<TokenRow>(items[1].what).logprobs[0]->ids(0), 10u);
+}
+
+TEST_F(LaneProtocolTest, MalformedStepsEndTheLane) {
+  connect();
+  const uint64_t handle = start(1);
+  const auto broken = [&](auto change) {
+    auto frame = make_frame();
+    add_row(*frame->mutable_step(), handle, 0, 0, {5, 6});
+    change(*frame->mutable_step());
+    const Status status = receive(frame);
+    EXPECT_TRUE(delivered().empty());
+    return !status.ok();
+  };
+  EXPECT_TRUE(broken([](v1::StepBatch& step) { step.add_attempt(3); }));
+  EXPECT_TRUE(broken([](v1::StepBatch& step) { step.add_ids(3); }));
+  EXPECT_TRUE(broken([](v1::StepBatch& step) { step.set_count(0, 0); }));
+  EXPECT_TRUE(broken([](v1::StepBatch& step) { step.set_count(0, UINT32_MAX); }));
+  EXPECT_TRUE(broken([](v1::StepBatch& step) { step.add_logprobs()->set_row(1); }));
+  EXPECT_TRUE(broken([](v1::StepBatch& step) {
+    auto* logprobs = step.add_logprobs();
+    logprobs->add_ids(1);  // and no value
+  }));
+}
+
+TEST_F(LaneProtocolTest, LongPromptsTravelInChunksTakingTurns) {
+  connect();
+  const size_t long_prompt = 120'000;
+  ASSERT_TRUE(lane_->start({0, 1}, start_of(long_prompt)).ok());
+  ASSERT_TRUE(lane_->start({0, 2}, start_of(long_prompt)).ok());
+  std::map<uint64_t, std::vector<uint32_t>> got;
+  std::vector<uint64_t> order;
+  std::map<uint64_t, bool> last;
+  for (auto frame = take(); frame.body_case() != v1::RouterFrame::BODY_NOT_SET; frame = take()) {
+    EXPECT_LE(frame.ByteSizeLong(), options_.max_frame_bytes);
+    if (frame.has_start()) {
+      EXPECT_TRUE(frame.start().chunked());
+      EXPECT_EQ(frame.start().input().total_ids(), long_prompt);
+      auto& ids = got[frame.start().attempt()];
+      ids.insert(ids.end(), frame.start().input().ids().begin(), frame.start().input().ids().end());
+    } else {
+      auto& ids = got[frame.chunk().attempt()];
+      ids.insert(ids.end(), frame.chunk().ids().begin(), frame.chunk().ids().end());
+      order.push_back(frame.chunk().attempt());
+      last[frame.chunk().attempt()] = frame.chunk().last();
+    }
+  }
+  ASSERT_GE(order.size(), 4u);
+  EXPECT_NE(order[0], order[1]);
+  ASSERT_EQ(got.size(), 2u);
+  for (const auto& [attempt, ids] : got) {
+    ASSERT_EQ(ids.size(), long_prompt);
+    for (size_t i = 0; i < ids.size(); i++) ASSERT_EQ(ids[i], i);
+    EXPECT_TRUE(last[attempt]);
+  }
+  EXPECT_EQ(lane_->queued_bytes(), 0u);
+}
+
+TEST_F(LaneProtocolTest, LongPromptsNeedTheFeature) {
+  connect(false);
+  EXPECT_TRUE(absl::IsUnimplemented(lane_->start({0, 1}, start_of(120'000))));
+  EXPECT_TRUE(lane_->start({0, 2}, start_of(3)).ok());
+}
+
+TEST_F(LaneProtocolTest, RefusesWhatTheWorkerCannotDo) {
+  connect();
+  auto start = start_of();
+  start.add_required_features(static_cast<uint32_t>(Feature::min_p));
+  EXPECT_TRUE(absl::IsUnimplemented(lane_->start({0, 1}, std::move(start))));
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(LaneProtocolTest, TheQueueIsBounded) {
+  options_.max_queued_bytes = 1 << 20;
+  lane_.emplace(options_, now_);
+  connect();
+  Status status;
+  uint64_t serial = 0;
+  while (status.ok() && serial < 100'000) status = lane_->start({0, ++serial}, start_of(40'000));
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_LE(lane_->queued_bytes(), options_.max_queued_bytes + options_.max_frame_bytes);
+}
+
+TEST_F(LaneProtocolTest, PingsEachSecondAndExpiresWithTheLease) {
+  connect();
+  EXPECT_TRUE(lane_->tick(now_).ok());
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  now_ += std::chrono::seconds(1);
+  EXPECT_TRUE(lane_->tick(now_).ok());
+  EXPECT_TRUE(take().has_ping());
+  auto ping = make_frame();
+  ping->mutable_ping()->set_nonce(77);
+  ASSERT_TRUE(receive(ping).ok());
+  const auto answer = take();
+  ASSERT_TRUE(answer.has_ping());
+  EXPECT_TRUE(answer.ping().reply());
+  EXPECT_EQ(answer.ping().nonce(), 77u);
+  now_ += std::chrono::milliseconds(2999);
+  EXPECT_TRUE(lane_->tick(now_).ok());
+  now_ += std::chrono::milliseconds(1);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(lane_->tick(now_)));
+}
+
+TEST_F(LaneProtocolTest, WaitsForHelloOnlySoLong) {
+  now_ += std::chrono::milliseconds(4999);
+  EXPECT_TRUE(lane_->tick(now_).ok());
+  now_ += std::chrono::milliseconds(1);
+  EXPECT_FALSE(lane_->tick(now_).ok());
+}
+
+TEST_F(LaneProtocolTest, ClosingLosesEveryAttempt) {
+  connect();
+  start(1, 0);
+  start(2, 1);
+  deliveries_ = Deliveries();
+  lane_->close("gone", deliveries_);
+  const auto items = delivered();
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_TRUE(is_lost(items[0]) && is_lost(items[1]));
+  EXPECT_EQ(*std::get<AttemptLost>(items[0].what).reason, "gone");
+  EXPECT_FALSE(lane_->ready());
+}
+
+TEST_F(LaneProtocolTest, DrainingWorkersGetNothingNew) {
+  connect();
+  auto frame = make_frame();
+  frame->mutable_drain();
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_TRUE(absl::IsUnavailable(lane_->start({0, 1}, start_of())));
+}
+
+TEST_F(LaneProtocolTest, FramesForAHandleThatHasNotLeftAreSurvived) {
+  connect();
+  ASSERT_TRUE(lane_->start({0, 1}, start_of()).ok());  // handle 1, still queued
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), 1, 0, 5, {4});
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+}  // namespace
+}  // namespace bessemer
