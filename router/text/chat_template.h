@@ -1,5 +1,6 @@
 // A model's Jinja chat template, compiled once and rendered per request.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,11 +11,15 @@
 namespace bessemer {
 
 struct ChatTemplateInput {
-  json::array messages;                 // as the API got them, content parts already joined to text
+  json::array messages;  // as the API got them, content parts already joined to text
   bool add_generation_prompt = true;
   bool continue_final_message = false;  // the last message is left open
+  json::value tools;                    // null: the template sees none
+  json::value documents;                // null: the template sees none
   json::object extra;                   // chat_template_kwargs; cannot replace the names above
   std::string bos_token, eos_token;
+  // What strftime_now() shows: seconds since 1970, already moved to the time zone to be shown.
+  int64_t now_s = 0;
 };
 
 // Immutable once made; any thread.
@@ -23,8 +28,10 @@ class ChatTemplate {
   // InvalidArgument names line and column.
   static StatusOr<std::shared_ptr<const ChatTemplate>> compile(std::string_view source);
   virtual ~ChatTemplate() = default;
-  // InvalidArgument: the template raised an exception (its own words) or met an undefined thing; ResourceExhausted: a step or
-  // output limit was reached.
+  // The prompt. With continue_final_message it ends where the text of the last message ends, white
+  // space as transformers keeps it. InvalidArgument: the template raised an exception (its own
+  // words) or met an undefined thing, or the last message cannot be continued; ResourceExhausted: a
+  // step, memory or output limit was reached.
   virtual StatusOr<std::string> render(const ChatTemplateInput& input) const = 0;
 };
 
