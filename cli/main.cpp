@@ -201,7 +201,33 @@ class CommandLine {
     return false;
   }
 
-@TOOLS@
+  void add_tokenize() {
+    CLI::App* sub = command("tokenize", "text on standard input to token ids, or back",
+                            "Examples:\n  printf 'Hello world' | bessemer tokenize --model smollm2\n"
+                            "  echo 19556 905 | bessemer tokenize --model smollm2 --decode",
+                            [this] { return resolve_path(tokenize_.model) ? tokenize_command(tokenize_) : 1; });
+    sub->add_option("--model", tokenize_.model, "alias or GGUF file; vocabulary-only files too")->required();
+    sub->add_flag("--no-special", tokenize_.no_special, "no BOS or EOS around the text; with --decode: leave control tokens out");
+    sub->add_flag("--json", tokenize_.json, "ids and tokens as one JSON object");
+    sub->add_flag("--decode", tokenize_.decode, "ids to text");
+    sub->add_flag("--lines", tokenize_.lines, "many texts: each input line is a JSON string, with --decode an array of ids");
+  }
+
+  void add_template() {
+    CLI::App* sub = command("template", "render a Jinja chat template",
+                            "Example:\n  bessemer template --template chat.jinja --input request.json",
+                            [this] { return template_command(template_); });
+    sub->add_option("--template", template_.template_path, "Jinja file")->required();
+    sub->add_option("--input", template_.input_path, "JSON file whose keys are the template's variables; -: standard input")->required();
+  }
+
+  void add_inspect() {
+    CLI::App* sub = command("inspect", "what is in a GGUF file", "Example:\n  bessemer inspect model.gguf --json",
+                            [this] { return resolve_path(inspect_.path) ? inspect_command(inspect_) : 1; });
+    sub->add_option("file", inspect_.path, "GGUF file or alias")->required();
+    sub->add_flag("--json", inspect_.json, "one JSON document instead of tables");
+  }
+
   Status read_config_file() {
     const std::optional<std::string> path = config_path(argc_, argv_);
     const std::string_view name = argc_ > 1 ? argv_[1] : "";

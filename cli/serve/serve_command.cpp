@@ -84,6 +84,7 @@ Status check(const ServeConfig& config) {
 
 Status serve(ServeConfig& config, const Environment& environment, int& exit_code) {
   const auto start = std::chrono::steady_clock::now();
+  if (!config.worker.model_path.empty()) return absl::InvalidArgumentError("worker.model is decided by model (--model) here");
   ASSIGN_OR_RETURN(const ResolvedModel model, resolve_model(config.model, environment));
   config.worker.model_path = model.path;
   RETURN_IF_ERROR(check(config));

@@ -1,0 +1,56 @@
+#include "cli/template.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include "common/json.h"
+#include "router/text/jinja/template.h"
+
+namespace bessemer {
+namespace {
+
+StatusOr<std::string> read_all(const std::string& path) {
+  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError("cannot read " + path + ": " + std::strerror(errno));
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+int64_t local_seconds() {
+  const time_t now = std::time(nullptr);
+  tm local{};
+  localtime_r(&now, &local);
+  return now + local.tm_gmtoff;
+}
+
+StatusOr<std::string> render(const TemplateOptions& options) {
+  ASSIGN_OR_RETURN(const std::string source, read_all(options.template_path));
+  ASSIGN_OR_RETURN(const std::string input, read_all(options.input_path));
+  const StatusOr<json::value> variables = parse_json(input);
+  if (!variables.ok()) return annotate(variables.status(), options.input_path);
+  if (!variables->is_object()) return absl::InvalidArgumentError(options.input_path + ": must be a JSON object of variables");
+  StatusOr<jinja::Template> program = jinja::Template::compile(source);
+  if (!program.ok()) return annotate(program.status(), options.template_path);
+  const StatusOr<std::string> text = program->render(variables->get_object(), {.limits = {}, .now_s = local_seconds()});
+  if (!text.ok()) return annotate(text.status(), options.template_path);
+  return text;
+}
+
+}  // namespace
+
+int template_command(const TemplateOptions& options) {
+  const StatusOr<std::string> text = render(options);
+  if (!text.ok()) {
+    std::fprintf(stderr, "bessemer template: %s\n", std::string(text.status().message()).c_str());
+    return 1;
+  }
+  std::fwrite(text->data(), 1, text->size(), stdout);
+  return std::fflush(stdout) == 0 ? 0 : 1;
+}
+
+}  // namespace bessemer
