@@ -22,6 +22,7 @@ struct RouterConfig {
   int32_t idle_timeout_ms = 75'000;     // of a kept-alive connection
   int32_t sse_ping_ms = 15'000;         // comment frames on a stream where nothing moves
   int32_t request_timeout_ms = 600'000; // a request's whole life
+  std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
   int32_t drain_ms = 30'000;            // SIGTERM: how long streams may take to finish
 
   // Workers

@@ -85,6 +85,7 @@ class RouterImpl final : public Router {
     context_.options.version = kVersion;
     context_.options.request_timeout = milliseconds(config.request_timeout_ms);
     context_.options.max_waiting = config.max_waiting;
+    context_.options.cors_origins = config.cors_origins;
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {

@@ -72,6 +72,7 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("idle_timeout_ms", config.idle_timeout_ms, "of a kept-alive connection");
   visitor("sse_ping_ms", config.sse_ping_ms, "comment frames on a stream where nothing moves");
   visitor("request_timeout_ms", config.request_timeout_ms, "a request's whole life; then 504");
+  visitor("cors_origins", config.cors_origins, "browser origins that may use the API; *: every one");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
   visitor("cache_dir", config.cache_dir, "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd, "descriptor that gets 'READY host:port' once connections are accepted");

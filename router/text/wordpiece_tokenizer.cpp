@@ -95,8 +95,8 @@ void WordpieceTokenizer::encode_word(std::string_view word, std::vector<int32_t>
   const std::string marked = std::string(kWordMark) + std::string(word);
   std::string_view rest = marked;
   if (count_characters(word) > kMaxWordCharacters) rest = {};
-  for (size_t least = kWordMark.size(); !rest.empty(); least = 0) {
-    const int32_t id = longest_piece(rest, least);
+  for (bool first = true; !rest.empty(); first = false) {
+    const int32_t id = longest_piece(rest, first);
     if (id < 0) {
       ids.resize(before);
       break;
@@ -107,10 +107,12 @@ void WordpieceTokenizer::encode_word(std::string_view word, std::vector<int32_t>
   if (ids.size() == before) ids.push_back(vocabulary().unk_id);
 }
 
-int32_t WordpieceTokenizer::longest_piece(std::string_view text, size_t least) const {
-  for (size_t length = std::min(text.size(), longest_piece_); length > least; --length) {
+int32_t WordpieceTokenizer::longest_piece(std::string_view text, bool begins_word) const {
+  const size_t least = begins_word ? kWordMark.size() + 1 : 1;
+  for (size_t length = std::min(text.size(), longest_piece_); length >= least; --length) {
     const int32_t id = pieces_.find(text.substr(0, length));
-    if (id >= 0) return id;
+    // A mark that was typed inside of a word begins none.
+    if (id >= 0 && pieces_[id].starts_with(kWordMark) == begins_word) return id;
   }
   return -1;
 }

@@ -27,8 +27,8 @@ class WordpieceTokenizer final : public VocabularyTokenizer {
   WordpieceTokenizer(TokenizerVocabulary vocabulary, Frame frame);
 
   void encode_word(std::string_view word, std::vector<int32_t>& ids) const;
-  // The longest piece at the front of `text` of more than `least` bytes; -1: none.
-  int32_t longest_piece(std::string_view text, size_t least) const;
+  // The longest piece at the front of `text`; -1: none.
+  int32_t longest_piece(std::string_view text, bool begins_word) const;
 
   StringIndex pieces_;  // number = id; those that begin a word have kWordMark in front
   size_t longest_piece_ = 0;

@@ -72,6 +72,20 @@ TEST_F(HttpTest, OptionsListMethodsAndGiveNoCorsByDefault) {
   EXPECT_FALSE(response.headers.contains("access-control-allow-origin"));
 }
 
+TEST_F(HttpTest, ConfiguredOriginsMayAsk) {
+  config_.cors_origins = {"http://friend"};
+  start();
+  const auto plain = http_get(port(), "/livez", "Origin: http://friend\r\n");
+  EXPECT_EQ(plain.headers.at("access-control-allow-origin"), "http://friend");
+  EXPECT_FALSE(http_get(port(), "/livez", "Origin: http://foe\r\n").headers.contains("access-control-allow-origin"));
+  HttpClient client(port());
+  client.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: a\r\nOrigin: http://friend\r\n"
+              "Access-Control-Request-Headers: authorization\r\n\r\n");
+  const auto preflight = client.read_response();
+  EXPECT_EQ(preflight.headers.at("access-control-allow-methods"), "POST, OPTIONS");
+  EXPECT_EQ(preflight.headers.at("access-control-allow-headers"), "authorization");
+}
+
 TEST_F(HttpTest, UnknownPathsAndMethods) {
   start();
   expect_error(get("/nowhere"), 404, "invalid_request_error");
