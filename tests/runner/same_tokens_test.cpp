@@ -1,0 +1,140 @@
+// The same tokens, whatever the circumstances (E5): against llama.cpp, between backends, alone or
+// in company, in one piece or in chunks, the first time or the second, with one thread or several.
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include "common/json.h"
+#include "common/random.h"
+#include "tests/runner/harness.h"
+
+namespace bessemer::testing {
+namespace {
+
+struct Golden {
+  std::vector<int32_t> prompt, greedy;
+};
+
+// Written by tests/golden/greedy_llama_cpp.py.
+std::vector<Golden> read_goldens() {
+  std::ifstream file("tests/golden/stories260K_greedy.json");
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto value = parse_json(text.str());
+  CHECK(value.ok());
+  std::vector<Golden> goldens;
+  for (const auto& item : value->at("cases").as_array()) {
+    goldens.push_back({json::value_to<std::vector<int32_t>>(item.at("ids")),
+                       json::value_to<std::vector<int32_t>>(item.at("greedy"))});
+  }
+  return goldens;
+}
+
+// Prompts of random ids, and sampling that a changed bit anywhere would change.
+std::vector<Request> random_requests(int32_t count, uint64_t seed) {
+  Random random(seed);
+  std::vector<Request> requests;
+  for (int32_t i = 0; i < count; ++i) {
+    std::vector<int32_t> prompt{1};
+    const int64_t length = random.between(1, 150);
+    for (int64_t j = 0; j < length; ++j)
+      prompt.push_back(static_cast<int32_t>(random.between(3, 511)));
+    Request request = greedy(std::move(prompt), static_cast<int32_t>(random.between(1, 60)));
+    request.sampling.temperature = i % 3 == 0 ? 0.0f : 1.2f;
+    request.sampling.seed = random.next();
+    request.sampling.repetition_penalty = i % 2 == 0 ? 1.0f : 1.1f;
+    request.n = i % 5 == 4 ? 3 : 1;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+std::vector<std::vector<std::vector<int32_t>>> ids_of(const std::vector<Output>& outputs) {
+  std::vector<std::vector<std::vector<int32_t>>> ids;
+  for (const Output& output : outputs) {
+    EXPECT_EQ(output.error, "");
+    ids.push_back(output.ids);
+  }
+  return ids;
+}
+
+std::vector<std::vector<std::vector<int32_t>>> one_by_one(Harness& harness,
+                                                          const std::vector<Request>& requests) {
+  std::vector<Output> outputs;
+  for (const Request& request : requests) outputs.push_back(harness.run(request));
+  return ids_of(outputs);
+}
+
+class SameTokens : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (stories_path().empty()) GTEST_SKIP() << "../shared/data/models/stories260K.gguf is missing";
+  }
+  std::unique_ptr<Harness> make(int32_t step_tokens = 64, int32_t threads = 0) {
+    HarnessOptions options;
+    options.backend = GetParam();
+    options.step_tokens = step_tokens;
+    options.threads = threads;
+    return Harness::make(options, stories_path());
+  }
+};
+
+TEST_P(SameTokens, AsLlamaCpp) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  const auto goldens = read_goldens();
+  ASSERT_GE(goldens.size(), 5u);
+  for (const Golden& golden : goldens) {
+    const Output output =
+        harness->run(greedy(golden.prompt, static_cast<int32_t>(golden.greedy.size())));
+    EXPECT_EQ(output.error, "");
+    EXPECT_EQ(output.ids[0], golden.greedy);
+  }
+}
+
+TEST_P(SameTokens, AloneAndInABatch) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  const auto requests = random_requests(8, 1);
+  const auto alone = one_by_one(*harness, requests);
+  EXPECT_EQ(ids_of(harness->run(requests)), alone);
+}
+
+TEST_P(SameTokens, InOnePieceAndInChunks) {
+  const auto requests = random_requests(5, 2);
+  const auto whole = one_by_one(*make(256), requests);
+  EXPECT_EQ(one_by_one(*make(16), requests), whole);
+  EXPECT_EQ(one_by_one(*make(7), requests), whole);
+}
+
+TEST_P(SameTokens, TheFirstAndTheSecondTime) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  const auto requests = random_requests(5, 3);
+  const auto first = one_by_one(*harness, requests);
+  EXPECT_EQ(one_by_one(*harness, requests), first);
+}
+
+TEST_P(SameTokens, WithAnyNumberOfThreads) {
+  const auto requests = random_requests(6, 4);
+  const auto one = ids_of(make(64, 1)->run(requests));
+  EXPECT_EQ(ids_of(make(64, 2)->run(requests)), one);
+  EXPECT_EQ(ids_of(make(64, 3)->run(requests)), one);
+}
+
+TEST_P(SameTokens, NothingIsHeldAfterwards) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  ids_of(harness->run(random_requests(12, 5)));
+  const EngineStats stats = harness->stats();
+  EXPECT_EQ(stats.slots_open, 0);
+  EXPECT_EQ(stats.kv_held, 0);
+  EXPECT_EQ(stats.kv_free + stats.kv_cached, stats.kv_total);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SameTokens, ::testing::Values("reference", "cpu"),
+                         [](const auto& param) { return param.param; });
+
+}  // namespace
+}  // namespace bessemer::testing
