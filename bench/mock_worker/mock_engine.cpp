@@ -223,6 +223,10 @@ void MockEngine::emit(Sequence& sequence, uint32_t choice, v1::StepBatch& batch,
   uint32_t& count = sequence.counts[choice];
   const auto id =
       static_cast<uint32_t>(model_.token(sequence.seed, choice, count, sequence.prompt_hash, now));
+  const bool asked =
+      std::find(sequence.stop_ids.begin(), sequence.stop_ids.end(), id) != sequence.stop_ids.end();
+  const bool end = !sequence.ignore_eos && (id == MockModel::kEnd || id == MockModel::kTurnEnd);
+  if (asked || end) return end_choice(sequence, choice, v1::END_STOP, id, batch);
   const uint32_t skipped = take_one(faults_.skip_offsets) ? 7 : 0;
   for (int copy = 0; copy < (faults_.repeat_rows ? 2 : 1); copy++) {
     if (sequence.logprobs) {
@@ -238,12 +242,7 @@ void MockEngine::emit(Sequence& sequence, uint32_t choice, v1::StepBatch& batch,
   }
   count++;
   emitted_++;
-  const bool asked =
-      std::find(sequence.stop_ids.begin(), sequence.stop_ids.end(), id) != sequence.stop_ids.end();
-  const bool end = !sequence.ignore_eos && (id == MockModel::kEnd || id == MockModel::kTurnEnd);
-  if (asked || end) {
-    end_choice(sequence, choice, v1::END_STOP, id, batch);
-  } else if (count >= sequence.max_tokens) {
+  if (count >= sequence.max_tokens) {
     end_choice(sequence, choice, v1::END_LENGTH, std::nullopt, batch);
   }
 }

@@ -23,37 +23,17 @@ void ChoiceStream::echo(const std::vector<TokenReport>& scores) {
   has_news_ = has_news_ || !scores.empty();
 }
 
-bool ChoiceStream::ends_generation(int32_t id) const {
-  const SamplingSpec& sampling = prepared_.request.sampling;
-  if (!sampling.ignore_eos && std::binary_search(text_.end_ids.begin(), text_.end_ids.end(), id))
-    return true;
-  return std::find(sampling.stop_token_ids.begin(), sampling.stop_token_ids.end(), id) !=
-         sampling.stop_token_ids.end();
-}
-
 void ChoiceStream::push(std::span<const uint32_t> ids,
                         std::span<const v1::Logprobs* const> logprobs) {
   size_t next = 0;
   for (size_t i = 0; i < ids.size() && !finished() && deliver_; i++) {
     const v1::Logprobs* here = nullptr;
     if (next < logprobs.size() && logprobs[next]->index() == i) here = logprobs[next++];
-    if (held_) {  // it was not the last one after all
-      const auto held = *std::move(held_);
-      held_.reset();
-      push_token(held.first, &held.second, false);
-      if (finished()) return;
-    }
-    const auto id = static_cast<int32_t>(ids[i]);
-    if (ends_generation(id)) {
-      held_.emplace(id, here != nullptr ? *here : v1::Logprobs());
-    } else {
-      push_token(id, here, false);
-    }
+    push_token(static_cast<int32_t>(ids[i]), here);
   }
 }
 
-// `silent`: the token counts and is reported, its text is not part of the answer.
-void ChoiceStream::push_token(int32_t id, const v1::Logprobs* logprobs, bool silent) {
+void ChoiceStream::push_token(int32_t id, const v1::Logprobs* logprobs) {
   const ValidRequest& request = prepared_.request;
   generated_++;
   delta_.token_count++;
@@ -63,7 +43,7 @@ void ChoiceStream::push_token(int32_t id, const v1::Logprobs* logprobs, bool sil
     delta_.tokens.push_back(
         make_report(*logprobs, *text_.tokenizer, request.top_logprobs, characters_));
   }
-  if (!silent) push_text(detokenizer_.push(id));
+  push_text(detokenizer_.push(id));
 }
 
 void ChoiceStream::push_text(std::string text) {
@@ -82,12 +62,11 @@ void ChoiceStream::push_text(std::string text) {
 
 void ChoiceStream::end(const v1::ChoiceEnd& end) {
   if (finished()) return;
-  const bool stopped = end.reason() == v1::END_STOP;
-  if (held_) {
-    const auto held = *std::move(held_);
-    held_.reset();
-    const bool silent = stopped && !prepared_.request.include_stop_str_in_output;
-    push_token(held.first, &held.second, silent);
+  const bool stopped = end.reason() == v1::END_STOP && deliver_;
+  const auto stop_id = static_cast<int32_t>(end.stop_id());
+  // The id that ended the choice does not come as a token.
+  if (stopped && end.has_stop_id() && prepared_.request.include_stop_str_in_output) {
+    push_text(detokenizer_.push(stop_id));
   }
   if (!finished()) push_text(detokenizer_.flush());
   if (finished()) return;  // a stop string in the last characters
@@ -95,7 +74,6 @@ void ChoiceStream::end(const v1::ChoiceEnd& end) {
                    : (end.reason() == v1::END_FILTER ? FinishReason::content_filter
                                                      : FinishReason::length));
   const auto& asked = prepared_.request.sampling.stop_token_ids;
-  const auto stop_id = static_cast<int32_t>(end.stop_id());
   if (stopped && end.has_stop_id() &&
       std::find(asked.begin(), asked.end(), stop_id) != asked.end()) {
     finish_->stop_id = stop_id;

@@ -40,8 +40,7 @@ class ChoiceStream {
   int64_t generated() const { return generated_; }  // tokens accepted, up to a stop match
 
  private:
-  bool ends_generation(int32_t id) const;
-  void push_token(int32_t id, const v1::Logprobs* logprobs, bool silent);
+  void push_token(int32_t id, const v1::Logprobs* logprobs);
   void push_text(std::string text);
   void complete(FinishReason reason);
 
@@ -53,8 +52,6 @@ class ChoiceStream {
   ChoiceText delta_;
   bool has_news_ = false;
   std::optional<ChoiceFinish> finish_;
-  std::optional<std::pair<int32_t, v1::Logprobs>>
-      held_;  // may be the stop token: its text waits for the worker's word
   int64_t generated_ = 0;
   int32_t characters_ = 0;  // of all text before the next token, for text_offset
 };

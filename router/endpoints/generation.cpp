@@ -211,6 +211,8 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
     run.placement.rejected(v1::REJECT_QUEUE_FULL, why, 0);
   } else if (absl::IsUnimplemented(status)) {
     run.placement.rejected(v1::REJECT_UNSUPPORTED, why, 0);
+  } else if (absl::IsInvalidArgument(status)) {
+    run.placement.rejected(v1::REJECT_TOO_LARGE, why, 0);
   } else {
     run.placement.rejected(v1::REJECT_DRAINING, why, 0);
   }
@@ -506,6 +508,7 @@ void Generation::cancel_all() {
 }
 
 void Generation::close(int status) {
+  if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
   call_.core.stats.count_request(call_.endpoint, status);
 }

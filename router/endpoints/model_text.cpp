@@ -1,7 +1,5 @@
 #include "router/endpoints/model_text.h"
 
-#include <algorithm>
-
 #include "common/log.h"
 
 namespace bessemer {
@@ -38,11 +36,6 @@ StatusOr<ModelTextPtr> make_model_text(const v1::Vocabulary& vocabulary) {
   const Tokenizer& tokenizer = *text->tokenizer;
   if (tokenizer.bos_id() >= 0) text->bos_token = tokenizer.piece(tokenizer.bos_id(), true);
   if (tokenizer.eos_id() >= 0) text->eos_token = tokenizer.piece(tokenizer.eos_id(), true);
-  for (const uint32_t id : vocabulary.end_of_generation_ids())
-    text->end_ids.push_back(static_cast<int32_t>(id));
-  if (tokenizer.eos_id() >= 0) text->end_ids.push_back(tokenizer.eos_id());
-  std::sort(text->end_ids.begin(), text->end_ids.end());
-  text->end_ids.erase(std::unique(text->end_ids.begin(), text->end_ids.end()), text->end_ids.end());
   add_template(vocabulary, *text);
   return ModelTextPtr(std::move(text));
 }

@@ -2,7 +2,6 @@
 #pragma once
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "bessemer/v1/cluster.pb.h"
 #include "common/status.h"
@@ -17,7 +16,6 @@ struct ModelText {
   std::shared_ptr<const ChatTemplate> chat_template;  // null: see no_template
   std::string no_template;                            // why there is none
   std::string bos_token, eos_token;                   // their spelling; empty: none
-  std::vector<int32_t> end_ids;                       // sorted: ids after which generation ends
 };
 
 // A template that does not compile leaves the model without chat, not without completions.

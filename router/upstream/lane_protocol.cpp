@@ -12,6 +12,9 @@ namespace bessemer {
 namespace {
 
 constexpr uint32_t kProtocol = 1;
+constexpr size_t kMinFrameBytes = 4096;  // a peer that announces less gets this
+constexpr size_t kMaxIdBytes = 5;        // a varint of 32 bits
+constexpr size_t kFrameHeadBytes = 64;   // tags and lengths around the ids of a frame
 constexpr int kCoreShift = 48;  // a core owns 2^48 serials: at a million a second, nine years
 
 uint64_t packed(AttemptKey key) {
@@ -66,7 +69,12 @@ Status check_logprobs(const v1::StepBatch& step) {
 }  // namespace
 
 LaneProtocol::LaneProtocol(const LaneOptions& options, TimePoint now)
-    : options_(options), opened_(now), last_received_(now), last_ping_(now) {
+    : options_(options),
+      lease_(options.lease),
+      frame_bytes_(std::max<size_t>(options.max_frame_bytes, kMinFrameBytes)),
+      opened_(now),
+      last_received_(now),
+      last_ping_(now) {
   auto* hello = urgent_.emplace_back().mutable_hello();
   hello->set_protocol_min(kProtocol);
   hello->set_protocol_max(kProtocol);
@@ -89,20 +97,17 @@ LaneProtocol::LaneProtocol(const LaneOptions& options, TimePoint now)
 Status LaneProtocol::check_start(const v1::Start& start) const {
   if (!hello_received_) return absl::UnavailableError("the worker has not said Hello");
   if (draining_) return absl::UnavailableError("the worker is draining");
-  const bool too_long = static_cast<size_t>(start.input().ids_size()) > ids_per_frame();
   for (const uint32_t feature : start.required_features()) {
     if (!contains(peer_.features(), feature)) {
       return absl::UnimplementedError(fmt::format("the worker lacks feature {}", feature));
     }
   }
-  if (too_long && !contains(peer_.features(), static_cast<uint32_t>(Feature::chunked_input))) {
-    return absl::UnimplementedError("the worker takes no prompt longer than one frame");
-  }
   const size_t limit = peer_.max_attempts() != 0
                            ? std::min<size_t>(peer_.max_attempts(), options_.max_attempts)
                            : options_.max_attempts;
-  if (attempts_.size() >= limit)
+  if (attempts_.size() >= limit) {
     return absl::ResourceExhaustedError("the lane is full of attempts");
+  }
   if (queued_bytes_ >= options_.max_queued_bytes) {
     return absl::ResourceExhaustedError("the worker does not take what is sent to it");
   }
@@ -111,33 +116,46 @@ Status LaneProtocol::check_start(const v1::Start& start) const {
 
 Status LaneProtocol::start(AttemptKey key, v1::Start start) {
   RETURN_IF_ERROR(check_start(start));
+  Ids ids;
+  ids.Swap(start.mutable_input()->mutable_ids());
+  const size_t others = start.ByteSizeLong() + kFrameHeadBytes;
+  if (others > frame_bytes_ / 2) {
+    return absl::InvalidArgumentError(fmt::format(
+        "its parameters take {} bytes, of which at most {} can be sent", others, frame_bytes_ / 2));
+  }
+  const size_t room = (frame_bytes_ - others) / kMaxIdBytes;
+  const bool chunked = static_cast<size_t>(ids.size()) > room;
+  if (chunked && !contains(peer_.features(), static_cast<uint32_t>(Feature::chunked_input))) {
+    return absl::UnimplementedError("the worker takes no prompt longer than one frame");
+  }
   const uint64_t handle = ++last_handle_;
   start.set_attempt(handle);
   const size_t choices = std::max<size_t>(start.has_generate() ? start.generate().n() : 1, 1);
   attempts_[handle] = {key, std::vector<uint32_t>(choices, 0), false};
   CHECK(handles_.emplace(packed(key), handle).second);
-  split(start);
+  start.mutable_input()->set_total_ids(static_cast<uint32_t>(ids.size()));
+  if (chunked) cut(start, ids, room);
+  start.mutable_input()->mutable_ids()->Swap(&ids);
+  queue_start(std::move(start));
+  return absl::OkStatus();
+}
+
+// Leaves `room` ids in `ids` and queues the rest as an upload.
+void LaneProtocol::cut(v1::Start& start, Ids& ids, size_t room) {
+  Upload upload{start.attempt(), {ids.begin() + static_cast<std::ptrdiff_t>(room), ids.end()}};
+  queued_bytes_ += upload.ids.size() * sizeof(uint32_t);
+  uploads_.push_back(std::move(upload));
+  ids.Truncate(static_cast<int>(room));
+  start.set_chunked(true);
+  start.add_required_features(static_cast<uint32_t>(Feature::chunked_input));
+}
+
+void LaneProtocol::queue_start(v1::Start start) {
   Outgoing out;
   *out.frame.mutable_start() = std::move(start);
   out.bytes = out.frame.ByteSizeLong();
   queued_bytes_ += out.bytes;
   starts_.push_back(std::move(out));
-  return absl::OkStatus();
-}
-
-// Leaves in `start` what fits one frame and queues the rest as an upload.
-void LaneProtocol::split(v1::Start& start) {
-  auto* input = start.mutable_input();
-  const size_t total = static_cast<size_t>(input->ids_size());
-  input->set_total_ids(static_cast<uint32_t>(total));
-  if (total <= ids_per_frame()) return;
-  const auto cut = input->ids().begin() + static_cast<std::ptrdiff_t>(ids_per_frame());
-  Upload upload{start.attempt(), {cut, input->ids().end()}};
-  queued_bytes_ += upload.ids.size() * sizeof(uint32_t);
-  uploads_.push_back(std::move(upload));
-  input->mutable_ids()->Truncate(static_cast<int>(ids_per_frame()));
-  start.set_chunked(true);
-  start.add_required_features(static_cast<uint32_t>(Feature::chunked_input));
 }
 
 void LaneProtocol::cancel(AttemptKey key, const std::vector<uint32_t>& choices) {
@@ -202,7 +220,8 @@ bool LaneProtocol::next_frame(v1::RouterFrame& out) {
 void LaneProtocol::next_chunk(v1::RouterFrame& out) {
   Upload upload = std::move(uploads_.front());
   uploads_.pop_front();
-  const size_t count = std::min(ids_per_frame(), upload.ids.size() - upload.position);
+  const size_t count =
+      std::min((frame_bytes_ - kFrameHeadBytes) / kMaxIdBytes, upload.ids.size() - upload.position);
   out.Clear();
   auto* chunk = out.mutable_chunk();
   chunk->set_attempt(upload.attempt);
@@ -220,7 +239,7 @@ Status LaneProtocol::tick(TimePoint now) {
     if (now - opened_ < options_.hello_timeout) return absl::OkStatus();
     return absl::DeadlineExceededError("the worker did not answer Hello");
   }
-  if (now - last_received_ >= options_.lease) {
+  if (now - last_received_ >= lease_) {
     return absl::DeadlineExceededError("the worker has been silent for its lease");
   }
   if (now - last_ping_ >= options_.ping_interval) {
@@ -284,6 +303,12 @@ Status LaneProtocol::receive_hello(const v1::Hello& hello) {
   }
   peer_ = hello;
   hello_received_ = true;
+  // The smaller of the two holds for both; no frame is so small that nothing fits.
+  if (hello.lease_ms() != 0)
+    lease_ = std::min<Duration>(lease_, std::chrono::milliseconds(hello.lease_ms()));
+  if (hello.max_frame_bytes() != 0) {
+    frame_bytes_ = std::clamp<size_t>(hello.max_frame_bytes(), kMinFrameBytes, frame_bytes_);
+  }
   return absl::OkStatus();
 }
 

@@ -51,6 +51,7 @@ class LaneProtocol {
   // Queues `start` (its handle is filled in here; a prompt beyond a frame is cut into Chunks).
   // Unavailable: not ready, or draining. Unimplemented: the worker lacks a required feature.
   // ResourceExhausted: too many attempts or bytes wait.
+  // InvalidArgument: what it asks for besides the prompt does not fit a frame.
   Status start(AttemptKey key, v1::Start start);
   // Idempotent; no choices = all, after which nothing more is delivered for the attempt.
   void cancel(AttemptKey key, const std::vector<uint32_t>& choices);
@@ -85,10 +86,12 @@ class LaneProtocol {
     v1::RouterFrame frame;
     size_t bytes = 0;
   };
+  using Ids = google::protobuf::RepeatedField<uint32_t>;
   static constexpr uint32_t kEnded = UINT32_MAX;
 
   Status check_start(const v1::Start& start) const;
-  void split(v1::Start& start);
+  void cut(v1::Start& start, Ids& ids, size_t room);
+  void queue_start(v1::Start start);
   Status receive_hello(const v1::Hello& hello);
   Status receive_step(const std::shared_ptr<const v1::WorkerFrame>& frame, Deliveries& out);
   Status receive_event(const v1::Event& event, Deliveries& out);
@@ -99,11 +102,10 @@ class LaneProtocol {
   void drop_unsent(uint64_t handle);
   void queue_cancel(uint64_t handle, const std::vector<uint32_t>& choices);
   void next_chunk(v1::RouterFrame& out);
-  size_t ids_per_frame() const {
-    return options_.max_frame_bytes / 5 - 64;
-  }  // a varint of 32 bits has at most 5 bytes
 
   const LaneOptions options_;
+  Duration lease_;      // with the peer's own
+  size_t frame_bytes_;  // likewise
   v1::Hello peer_;
   bool hello_received_ = false, draining_ = false;
   uint64_t last_handle_ = 0, last_nonce_ = 0;

@@ -77,10 +77,12 @@ TEST_F(HttpTest, ConfiguredOriginsMayAsk) {
   start();
   const auto plain = http_get(port(), "/livez", "Origin: http://friend\r\n");
   EXPECT_EQ(plain.headers.at("access-control-allow-origin"), "http://friend");
-  EXPECT_FALSE(http_get(port(), "/livez", "Origin: http://foe\r\n").headers.contains("access-control-allow-origin"));
+  EXPECT_FALSE(http_get(port(), "/livez", "Origin: http://foe\r\n")
+                   .headers.contains("access-control-allow-origin"));
   HttpClient client(port());
-  client.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: a\r\nOrigin: http://friend\r\n"
-              "Access-Control-Request-Headers: authorization\r\n\r\n");
+  client.send(
+      "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: a\r\nOrigin: http://friend\r\n"
+      "Access-Control-Request-Headers: authorization\r\n\r\n");
   const auto preflight = client.read_response();
   EXPECT_EQ(preflight.headers.at("access-control-allow-methods"), "POST, OPTIONS");
   EXPECT_EQ(preflight.headers.at("access-control-allow-headers"), "authorization");

@@ -302,6 +302,31 @@ TEST_F(LaneProtocolTest, LongPromptsTravelInChunksTakingTurns) {
   EXPECT_EQ(lane_->queued_bytes(), 0u);
 }
 
+TEST_F(LaneProtocolTest, ParametersBeyondAFrameAreRefused) {
+  connect();
+  auto start = start_of();
+  for (uint32_t id = 0; id < 100'000; id++) start.mutable_generate()->add_allowed_ids(id);
+  EXPECT_TRUE(absl::IsInvalidArgument(lane_->start({0, 1}, std::move(start))));
+  EXPECT_EQ(lane_->attempts(), 0u);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+}
+
+TEST_F(LaneProtocolTest, TheSmallerLeaseAndFrameHold) {
+  EXPECT_TRUE(take().has_hello());
+  auto hello = hello_frame();
+  hello->mutable_hello()->set_lease_ms(1000);
+  hello->mutable_hello()->set_max_frame_bytes(8192);
+  ASSERT_TRUE(receive(hello).ok());
+  ASSERT_TRUE(lane_->start({0, 1}, start_of(10'000)).ok());
+  for (auto frame = take(); frame.body_case() != v1::RouterFrame::BODY_NOT_SET; frame = take()) {
+    EXPECT_LE(frame.ByteSizeLong(), 8192u);
+  }
+  now_ += std::chrono::milliseconds(999);
+  EXPECT_TRUE(lane_->tick(now_).ok());
+  now_ += std::chrono::milliseconds(1);
+  EXPECT_FALSE(lane_->tick(now_).ok());
+}
+
 TEST_F(LaneProtocolTest, LongPromptsNeedTheFeature) {
   connect(false);
   EXPECT_TRUE(absl::IsUnimplemented(lane_->start({0, 1}, start_of(120'000))));
