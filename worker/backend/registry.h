@@ -18,7 +18,7 @@ struct BackendOptions {
 // `name`: "auto", "cpu", "reference", "cuda", "vulkan". NotFound or FailedPrecondition names what is missing and the remedy.
 StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name, const BackendOptions& options);
 
-// One line each, for start-up logs and `bessemer --version`: "cpu: AVX2, 2 threads", "cuda: not found (...)".
+// One line each, for start-up logs and `bessemer --version`: "cpu: avx2, 2 threads", "cuda: not found (...)".
 std::vector<std::string> describe_backends();
 
 }  // namespace bessemer

@@ -89,15 +89,9 @@ struct TileView {
 
 template <typename Traits>
 void put_block(TileView<Traits> tile, size_t lane, const WeightBlock& block) {
-  if constexpr (Traits::kBits == 4) {
-    for (size_t k = 0; k < 16; ++k) {
-      tile.quants[quant_at(lane, k)] =
-          static_cast<uint8_t>(block.quants[k] | block.quants[k + 16] << 4);
-    }
-  } else {
-    for (size_t k = 0; k < 32; ++k) {
-      tile.quants[quant_at(lane, k)] = static_cast<uint8_t>(block.quants[k]);
-    }
+  constexpr size_t kBytes = size_t{kBlock} * Traits::kBits / 8;
+  for (size_t at = 0; at < kBytes; at += 4) {
+    std::memcpy(tile.quants + quant_at(lane, at), block.quants.data() + at, 4);
   }
   for (size_t g = 0; g < Traits::kGroups; ++g) {
     put_scale(tile.scale(lane, g, false), block.scales[g]);
@@ -168,7 +162,7 @@ size_t tile_size(TileFormat format, int32_t cols) {
       return static_cast<size_t>(cols) * size_t{kTileRows} * sizeof(typename Traits::Value);
     }
   });
-  return (bytes + host::kAlignment - 1) / host::kAlignment * host::kAlignment;
+  return host::round_up(bytes);
 }
 
 StatusOr<WeightPtr> PackedWeight::pack(std::span<const WeightPart> parts, ThreadPool& pool) {
@@ -231,18 +225,8 @@ Status PackedWeight::place(std::span<const WeightPart> parts, ThreadPool& pool) 
   return absl::OkStatus();
 }
 
-int32_t PackedWeight::tile_count() const {
-  int32_t count = 0;
-  for (const Segment& segment : segments_) count += segment.tile_count();
-  return count;
-}
-
 bool PackedWeight::any_quantised() const {
   return std::ranges::any_of(segments_, [](const Segment& s) { return is_quantised(s.format); });
-}
-
-bool PackedWeight::any_float() const {
-  return std::ranges::any_of(segments_, [](const Segment& s) { return !is_quantised(s.format); });
 }
 
 void PackedWeight::read_row(int32_t row, float* out) const {

@@ -36,9 +36,7 @@ class PackedWeight final : public Weight {
   size_t size_bytes() const override { return size_bytes_; }
 
   std::span<const Segment> segments() const { return segments_; }
-  int32_t tile_count() const;
   bool any_quantised() const;
-  bool any_float() const;
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
 
   // One row as f32, bit for bit what dequantize() gives.

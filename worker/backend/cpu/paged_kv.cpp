@@ -75,6 +75,25 @@ Status PagedKv::allocate(Layer& layer) {
   return absl::OkStatus();
 }
 
+std::byte* PagedKv::key_at(int32_t layer, int32_t slot, int32_t head) const {
+  const Layer& memory = this->layer(layer);
+  const int32_t block = slot / block_tokens();
+  CHECK(slot == 0 || block < blocks(memory.shape.group));
+  return memory.keys + static_cast<size_t>(block) * memory.key_block_bytes +
+         static_cast<size_t>(head) * memory.key_head_bytes +
+         static_cast<size_t>(slot % block_tokens()) * dtype_bytes(layout_.dtype);
+}
+
+std::byte* PagedKv::value_at(int32_t layer, int32_t slot, int32_t head) const {
+  const Layer& memory = this->layer(layer);
+  const int32_t block = slot / block_tokens();
+  CHECK(slot == 0 || block < blocks(memory.shape.group));
+  return memory.values + static_cast<size_t>(block) * memory.value_block_bytes +
+         static_cast<size_t>(head) * memory.value_head_bytes +
+         static_cast<size_t>(slot % block_tokens() * memory.shape.value_width) *
+             dtype_bytes(layout_.dtype);
+}
+
 void PagedKv::move(const KvMove& move) {
   CHECK(move.from >= 0 && move.from < blocks(move.group));
   CHECK(move.to >= 0 && move.to < blocks(move.group));

@@ -33,6 +33,12 @@ class PagedKv final : public KvPool {
   int32_t blocks(int32_t group) const { return layout_.group_blocks[static_cast<size_t>(group)]; }
   void move(const KvMove& move);
 
+  // First value of `head` at `slot` = block * block_tokens + offset: key dimensions are
+  // block_tokens() elements apart, value columns are neighbours. `slot` must lie in the layer's
+  // group; slot 0 stands for the pool's begin even where it has no block.
+  std::byte* key_at(int32_t layer, int32_t slot, int32_t head) const;
+  std::byte* value_at(int32_t layer, int32_t slot, int32_t head) const;
+
  private:
   Status allocate(Layer& layer);
 

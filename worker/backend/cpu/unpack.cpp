@@ -31,19 +31,16 @@ void set_scale(WeightBlock& out, float scale, float min) {
   out.mins = {min, min};
 }
 
-// 16 bytes: low nibbles are values 0-15, high ones 16-31.
-void set_nibbles(WeightBlock& out, const uint8_t* bytes) {
-  for (size_t i = 0; i < 16; ++i) {
-    out.quants[i] = static_cast<int8_t>(bytes[i] & 0xf);
-    out.quants[i + 16] = static_cast<int8_t>(bytes[i] >> 4);
-  }
+// A quant of an 8-bit tile.
+uint8_t as_byte(int quant) {
+  return static_cast<uint8_t>(static_cast<int8_t>(quant));
 }
 
-// Adds bit i of `high` as the fifth bit of quant i, and `offset`.
-void add_fifth_bits(WeightBlock& out, uint32_t high, int offset) {
+// Five-bit values: 16 bytes of nibbles, low ones first, and bit i of `high` on top of value i.
+void set_five_bits(WeightBlock& out, const uint8_t* nibbles, uint32_t high, int offset) {
   for (size_t i = 0; i < 32; ++i) {
-    out.quants[i] =
-        static_cast<int8_t>(out.quants[i] + static_cast<int>((high >> i & 1) << 4) + offset);
+    const int low = nibbles[i % 16] >> (i / 16 * 4) & 0xf;
+    out.quants[i] = as_byte((low | static_cast<int>((high >> i & 1) << 4)) + offset);
   }
 }
 
@@ -56,11 +53,9 @@ void set_k_scale(WeightBlock& out, const uint8_t* super, size_t g) {
   set_scale(out, d * static_cast<float>(scale), -(dmin * static_cast<float>(min)));
 }
 
-// 32 nibbles of group `g` out of 128 bytes in which 64 values share 32 bytes.
-void set_k_nibbles(WeightBlock& out, const uint8_t* q, size_t g) {
-  for (size_t i = 0; i < 32; ++i) {
-    out.quants[i] = static_cast<int8_t>(q[g / 2 * 32 + i] >> (g % 2 * 4) & 0xf);
-  }
+// Nibble `i` of group `g` out of 128 bytes in which 64 values share 32 bytes.
+int k_nibble(const uint8_t* q, size_t g, size_t i) {
+  return q[g / 2 * 32 + i] >> (g % 2 * 4) & 0xf;
 }
 
 // {u8 scales[16]; u8 q[64]; half d, dmin}
@@ -72,7 +67,7 @@ void unpack_q2_k(const uint8_t* super, size_t g, WeightBlock& out) {
     out.mins[half] = -(dmin * static_cast<float>(scale >> 4));
   }
   for (size_t i = 0; i < 32; ++i) {
-    out.quants[i] = static_cast<int8_t>(super[16 + g / 4 * 32 + i] >> (g % 4 * 2) & 3);
+    out.quants[i] = as_byte(super[16 + g / 4 * 32 + i] >> (g % 4 * 2) & 3);
   }
 }
 
@@ -88,17 +83,25 @@ void unpack_q3_k(const uint8_t* super, size_t g, WeightBlock& out) {
   out.mins = {};
   for (size_t i = 0; i < 32; ++i) {
     const int low = super[32 + g / 4 * 32 + i] >> (g % 4 * 2) & 3;
-    out.quants[i] = static_cast<int8_t>(low - (super[i] >> g & 1 ? 0 : 4));
+    out.quants[i] = as_byte(low - (super[i] >> g & 1 ? 0 : 4));
+  }
+}
+
+// {half d, dmin; u8 scales[12]; u8 q[128]}
+void unpack_q4_k(const uint8_t* super, size_t g, WeightBlock& out) {
+  set_k_scale(out, super, g);
+  for (size_t i = 0; i < 16; ++i) {
+    out.quants[i] =
+        static_cast<uint8_t>(k_nibble(super + 16, g, i) | k_nibble(super + 16, g, i + 16) << 4);
   }
 }
 
 // {half d, dmin; u8 scales[12]; u8 high[32]; u8 q[128]}
 void unpack_q5_k(const uint8_t* super, size_t g, WeightBlock& out) {
   set_k_scale(out, super, g);
-  set_k_nibbles(out, super + 48, g);
-  uint32_t high = 0;
-  for (size_t i = 0; i < 32; ++i) high |= static_cast<uint32_t>(super[16 + i] >> g & 1) << i;
-  add_fifth_bits(out, high, 0);
+  for (size_t i = 0; i < 32; ++i) {
+    out.quants[i] = as_byte(k_nibble(super + 48, g, i) | (super[16 + i] >> g & 1) << 4);
+  }
 }
 
 // {u8 low[128]; u8 high[64]; i8 scales[16]; half d}
@@ -112,31 +115,27 @@ void unpack_q6_k(const uint8_t* super, size_t g, WeightBlock& out) {
     const size_t within = g % 4 * 32 + i;  // of 128 values that share 64 + 32 bytes
     const int low = super[g / 4 * 64 + within % 64] >> (within / 64 * 4) & 0xf;
     const int high = super[128 + g / 4 * 32 + i] >> (g % 4 * 2) & 3;
-    out.quants[i] = static_cast<int8_t>((low | high << 4) - 32);
+    out.quants[i] = as_byte((low | high << 4) - 32);
   }
 }
 
 void unpack_simple(TensorType type, const uint8_t* block, WeightBlock& out) {
-  const float d = load_half(block);
+  const bool has_min = type == TensorType::q4_1 || type == TensorType::q5_1;
+  set_scale(out, load_half(block), has_min ? load_half(block + 2) : 0.0f);
   switch (type) {
     case TensorType::q4_0:
-      set_scale(out, d, 0.0f);
-      return set_nibbles(out, block + 2);
+      std::memcpy(out.quants.data(), block + 2, 16);
+      return;
     case TensorType::q4_1:
-      set_scale(out, d, load_half(block + 2));
-      return set_nibbles(out, block + 4);
+      std::memcpy(out.quants.data(), block + 4, 16);
+      return;
     case TensorType::q5_0:
-      set_scale(out, d, 0.0f);
-      set_nibbles(out, block + 6);
-      return add_fifth_bits(out, load_u32(block + 2), -16);
+      return set_five_bits(out, block + 6, load_u32(block + 2), -16);
     case TensorType::q5_1:
-      set_scale(out, d, load_half(block + 2));
-      set_nibbles(out, block + 8);
-      return add_fifth_bits(out, load_u32(block + 4), 0);
+      return set_five_bits(out, block + 8, load_u32(block + 4), 0);
     default:
       CHECK(type == TensorType::q8_0);
-      set_scale(out, d, 0.0f);
-      std::memcpy(out.quants.data(), block + 2, out.quants.size());
+      std::memcpy(out.quants.data(), block + 2, 32);
   }
 }
 
@@ -152,8 +151,7 @@ void unpack_k(TensorType type, const uint8_t* super, size_t g, WeightBlock& out)
       return unpack_q6_k(super, g, out);
     default:
       CHECK(type == TensorType::q4_k);
-      set_k_scale(out, super, g);
-      set_k_nibbles(out, super + 16, g);
+      unpack_q4_k(super, g, out);
   }
 }
 

@@ -12,8 +12,9 @@ namespace bessemer::cpu {
 
 // value[i] = scale[i / 16] * quant[i] + min[i / 16]
 struct WeightBlock {
-  std::array<int8_t, kernels::kBlock>
-      quants;                         // less the format's offset, but for u4_offset8: in [0, 15]
+  // 4-bit tile formats: 16 bytes, value i in the low half of byte i, value i + 16 in its high half.
+  // 8-bit ones: 32 int8.
+  std::array<uint8_t, kernels::kBlock> quants;
   std::array<float, 2> scales, mins;  // equal twice when the format has one for the whole block
 };
 

@@ -18,6 +18,10 @@ namespace bessemer::host {
 // One cache line, and one AVX-512 register.
 constexpr size_t kAlignment = 64;
 
+constexpr size_t round_up(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 struct Free {
   void operator()(void* address) const { std::free(address); }
 };
@@ -28,7 +32,7 @@ using Array = std::unique_ptr<T[], Free>;
 // out of memory. Pages are untouched: whoever writes first decides their NUMA node.
 template <typename T>
 Array<T> allocate_array(size_t count) {
-  const size_t bytes = (count * sizeof(T) + 2 * kAlignment - 1) / kAlignment * kAlignment;
+  const size_t bytes = round_up(count * sizeof(T) + kAlignment);
   return Array<T>(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
 }
 
