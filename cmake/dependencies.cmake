@@ -29,6 +29,12 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(MINIZIP REQUIRED IMPORTED_TARGET minizip)
 pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+# What libedit's and minizip's archives need in turn; the order of the suffixes above prefers archives.
+set(terminal_libraries)
+foreach(library tinfo bsd md z)
+  find_library(LIB_${library} ${library} REQUIRED)
+  list(APPEND terminal_libraries ${LIB_${library}})
+endforeach()
 
 # Config packages name their shared libraries by full path: point them at the archives beside.
 function(bessemer_link_archives)
@@ -51,7 +57,7 @@ endfunction()
 
 if(link_archives)
   get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
-  list(FILTER imported INCLUDE REGEX "^(absl::|gRPC::|protobuf::lib|re2::|c-ares::|yaml-cpp)")
+  list(FILTER imported INCLUDE REGEX "^(absl::|gRPC::|protobuf::lib|re2::|c-ares::|yaml-cpp|fmt::fmt$)")
   bessemer_link_archives(${imported})
   # gRPC's find module for re2 links by name (-lre2), which would take the shared library.
   find_library(re2_archive re2)
