@@ -27,18 +27,22 @@ StatusOr<std::optional<size_t>> take_size(std::string_view& rest) {
   return value;
 }
 
-void take_alignment(std::string_view& rest, FormatSpec& spec) {
-  if (rest.empty()) return;
+// True: a fill character was given.
+bool take_alignment(std::string_view& rest, FormatSpec& spec) {
+  if (rest.empty()) return false;
   size_t at = 0;
   const char32_t first = unicode::next(rest, at);
   if (at < rest.size() && is_align(static_cast<unsigned char>(rest[at]))) {
     spec.fill = first;
     spec.align = rest[at];
     rest.remove_prefix(at + 1);
-  } else if (is_align(first)) {
+    return true;
+  }
+  if (is_align(first)) {
     spec.align = rest[0];
     rest.remove_prefix(1);
   }
+  return false;
 }
 
 bool take(std::string_view& rest, char character) {
@@ -83,7 +87,7 @@ std::string general_with_point(double magnitude, int precision) {
 StatusOr<FormatSpec> parse_format_spec(std::string_view text) {
   FormatSpec spec;
   std::string_view rest = text;
-  take_alignment(rest, spec);
+  const bool filled = take_alignment(rest, spec);
   for (const char sign : {'+', '-', ' '}) {
     if (take(rest, sign)) {
       spec.sign = sign;
@@ -91,9 +95,9 @@ StatusOr<FormatSpec> parse_format_spec(std::string_view text) {
     }
   }
   spec.alternate = take(rest, '#');
-  if (rest.starts_with('0') && spec.align == '\0') {
+  if (rest.starts_with('0') && !filled) {
     spec.fill = '0';
-    spec.align = '=';
+    if (spec.align == '\0') spec.align = '=';
   }
   ASSIGN_OR_RETURN(const std::optional<size_t> width, take_size(rest));
   spec.width = width.value_or(0);

@@ -43,11 +43,24 @@ class Interpreter::TestedIterator final : public Iterator {
       interpreter_->scope_ = outer;
       RETURN_IF_ERROR(assigned);
       ASSIGN_OR_RETURN(const Value passes, interpreter_->evaluate_in(scope_, *node_->test));
-      if (truthy(passes)) return true;
+      if (!truthy(passes)) continue;
+      ASSIGN_OR_RETURN(out, assembled(runtime, node_->test_target));
+      return true;
     }
   }
 
  private:
+  // The item as Jinja2 hands it on: an unpacked one comes as a tuple.
+  StatusOr<Value> assembled(Runtime& runtime, const Target& target) const {
+    if (target.name != nullptr) return scope_->slots[target.name->slot];
+    std::vector<Value> parts;
+    for (const Target& part : target.parts) {
+      ASSIGN_OR_RETURN(const Value value, assembled(runtime, part));
+      parts.push_back(value);
+    }
+    return runtime.tuple(parts);
+  }
+
   Interpreter* interpreter_;
   const ForStatement* node_;
   Iterator* source_;
