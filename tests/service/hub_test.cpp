@@ -1,0 +1,203 @@
+// Hub, fence and load under an engine whose steps are computed by a script: no gRPC, so it runs
+// under TSan.
+#include "worker/service/hub.h"
+
+#include <atomic>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/check.h"
+#include "common/mailbox.h"
+#include "worker/service/epoch_fence.h"
+#include "worker/service/load.h"
+
+namespace bessemer::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Answers every plan at once on a thread of its own: each sample is token 5.
+class EchoRunner final : public Runner {
+ public:
+  EchoRunner() {
+    limits_.slots = 8;
+    limits_.rows = 64;
+    limits_.logit_rows = 64;
+    limits_.max_len = 128;
+    limits_.groups = {{.block_count = 64}};
+  }
+  ~EchoRunner() override { stop(); }
+  const Limits& limits() const override { return limits_; }
+  void set_result_sink(std::function<void(StepResult)> sink) override {
+    sink_ = std::move(sink);
+    thread_ = std::thread([this] { run(); });
+  }
+  void launch(StepPlan plan) override { CHECK(plans_.push(std::move(plan))); }
+  void stop() {
+    plans_.close();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void run() {
+    std::vector<StepPlan> plans;
+    while (plans_.wait_drain(plans)) {
+      for (const StepPlan& plan : plans) sink_(answer(plan));
+    }
+  }
+  StepResult answer(const StepPlan& plan) {
+    StepResult result;
+    result.id = plan.id;
+    for (const Work& work : plan.work) {
+      Outcome& outcome = result.outcomes.emplace_back();
+      if (work.want == Want::sample)
+        outcome.tokens = append(result.tokens, std::vector<int32_t>{5});
+    }
+    return result;
+  }
+  Limits limits_;
+  std::function<void(StepResult)> sink_;
+  Mailbox<StepPlan> plans_{4, 0};
+  std::thread thread_;
+};
+
+// Counts what comes; one lane.
+class Counter final : public EventSink {
+ public:
+  void deliver(StepId, std::span<const EngineEvent> events) override {
+    for (const EngineEvent& event : events) {
+      if (const auto* t = std::get_if<Tokens>(&event.what))
+        tokens += static_cast<int64_t>(t->ids.size());
+      if (std::holds_alternative<Done>(event.what)) ++done;
+      if (std::holds_alternative<Rejected>(event.what)) ++rejected;
+    }
+  }
+  std::atomic<int64_t> tokens{0}, done{0}, rejected{0};
+};
+
+struct World {
+  SteadyClock clock;
+  EchoRunner runner;
+  Hub hub;
+  Engine engine{{}, runner, clock, [this](StepId step, std::vector<EngineEvent> events) {
+                  hub.deliver(step, std::move(events));
+                }};
+  World() { hub.bind(engine); }
+  ~World() { engine.stop(); }
+};
+
+Request request(AttemptId id, int32_t max_tokens) {
+  Request r;
+  r.id = id;
+  r.prompt = {1, 2, 3};
+  r.max_tokens = max_tokens;
+  return r;
+}
+
+void wait_until(const std::function<bool()>& what) {
+  for (int i = 0; i < 2000 && !what(); ++i) std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_TRUE(what());
+}
+
+TEST(Hub, EachLaneGetsItsOwn) {
+  World world;
+  constexpr int kLanes = 4, kRequests = 25, kTokens = 7;
+  std::vector<std::shared_ptr<Counter>> lanes;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kLanes; ++i) lanes.push_back(std::make_shared<Counter>());
+  for (const auto& lane : lanes) {
+    threads.emplace_back([&world, lane] {
+      for (int i = 0; i < kRequests; ++i) {
+        while (!world.hub.submit(request(world.hub.new_attempt(), kTokens), lane))
+          std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& lane : lanes) {
+    wait_until([&] { return lane->done + lane->rejected == kRequests; });
+    EXPECT_EQ(lane->tokens, lane->done * kTokens);
+  }
+  EXPECT_EQ(world.hub.alive(), 0u);
+}
+
+TEST(Hub, OrphansAreCancelledWhenTheirTimeIsUp) {
+  World world;
+  const auto lane = std::make_shared<Counter>();
+  const AttemptId id = world.hub.new_attempt();
+  ASSERT_TRUE(world.hub.submit(request(id, 125), lane));
+  const TimePoint now = world.clock.now();
+  world.hub.orphan({id}, now + std::chrono::hours(1));
+  world.hub.on_tick(now);
+  const AttemptId other = world.hub.new_attempt();
+  ASSERT_TRUE(world.hub.submit(request(other, 125), lane));
+  world.hub.orphan({other}, now);
+  world.hub.on_tick(now);
+  wait_until(
+      [&] { return world.hub.alive() == 0; });  // the first ran to its end, the other was cancelled
+  EXPECT_EQ(lane->done, 0);                     // neither told a lane that is gone
+}
+
+TEST(Hub, DrainRefusesNewWork) {
+  World world;
+  const auto lane = std::make_shared<Counter>();
+  world.hub.drain();
+  EXPECT_TRUE(world.hub.draining());
+  if (world.hub.submit(request(world.hub.new_attempt(), 5), lane))
+    wait_until([&] { return lane->rejected == 1; });
+  EXPECT_EQ(lane->done, 0);
+}
+
+TEST(EpochFence, RemembersTheNewestRequestsOnly) {
+  EpochFence fence(2);
+  using Verdict = EpochFence::Verdict;
+  EXPECT_EQ(fence.claim("a", 1, AttemptId{1}).verdict, Verdict::fresh);
+  EXPECT_EQ(fence.claim("a", 1, AttemptId{2}).verdict, Verdict::repeated);
+  EXPECT_EQ(fence.claim("a", 0, AttemptId{2}).verdict, Verdict::stale);
+  const auto later = fence.claim("a", 2, AttemptId{3});
+  EXPECT_EQ(later.verdict, Verdict::fresh);
+  EXPECT_EQ(later.replaced, AttemptId{1});
+  fence.release("a", AttemptId{3});
+  EXPECT_FALSE(fence.knows("a", 2));
+  const auto again = fence.claim("a", 2, AttemptId{4});
+  EXPECT_EQ(again.verdict, Verdict::fresh);
+  EXPECT_FALSE(again.replaced);
+  EXPECT_TRUE(fence.knows("a", 2));
+  fence.claim("b", 1, AttemptId{5});
+  fence.claim("c", 1, AttemptId{6});
+  EXPECT_FALSE(fence.knows("a", 2));
+  EXPECT_TRUE(fence.knows("b", 1));
+}
+
+TEST(LoadWatch, SpeaksAtOnceThenEachIntervalThenOnLargeChange) {
+  LoadWatch watch(1000);
+  EngineStats stats;
+  stats.kv_total = stats.kv_free = 100;
+  stats.running = 8;
+  TimePoint now{};
+  EXPECT_TRUE(watch.due(stats, now));
+  EXPECT_EQ(watch.say(stats, now).seq(), 1u);
+  EXPECT_FALSE(watch.due(stats, now += milliseconds(999)));
+  EXPECT_TRUE(watch.due(stats, now += milliseconds(1)));
+  EXPECT_EQ(watch.say(stats, now).seq(), 2u);
+  now += milliseconds(100);
+  stats.running = 9;
+  EXPECT_FALSE(watch.due(stats, now));
+  stats.running = 10;
+  EXPECT_TRUE(watch.due(stats, now));
+  stats.running = 8;
+  stats.kv_free = 91;
+  EXPECT_FALSE(watch.due(stats, now));
+  stats.kv_free = 90;
+  EXPECT_TRUE(watch.due(stats, now));
+  stats.kv_cached = 10;  // given up when needed: nothing has changed for a router
+  EXPECT_FALSE(watch.due(stats, now));
+  watch.say(stats, now);
+  stats.running = 100;
+  EXPECT_FALSE(watch.due(stats, now + milliseconds(kLeastLoadIntervalMs - 1)));
+}
+
+}  // namespace
+}  // namespace bessemer::testing
