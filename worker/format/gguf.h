@@ -52,9 +52,8 @@ using GgufValue = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int
 struct GgufTensor {
   std::string_view name;
   TensorType type{};
-  std::vector<int64_t>
-      shape;  // as stored: shape[0] is the contiguous one (columns); each in [1, 2^31)
-  uint64_t file_offset = 0;  // of the data, from the start of the file
+  std::vector<int64_t> shape;  // as stored: shape[0] is contiguous (columns); each in [1, 2^31)
+  uint64_t file_offset = 0;    // of the data, from the start of the file
   std::span<const std::byte> bytes;
 
   int32_t cols() const { return static_cast<int32_t>(shape.empty() ? 1 : shape[0]); }
