@@ -52,19 +52,30 @@ TEST(Race, DrawsTheSoftmaxOverPositionsSeedsAndChoices) {
 }
 
 TEST(Race, GumbelHasItsDistribution) {
-  // P(g <= x) = exp(-e^-x), in 64 equal bins over the bits.
-  std::vector<int> counts(64);
-  constexpr int kDraws = 1 << 20;
-  for (uint32_t i = 0; i < kDraws / 4; ++i) {
-    for (const uint32_t bits : noise_bits({7, 1, 2}, i)) {
-      const double share = std::exp(-std::exp(-gumbel(bits)));
-      ++counts[std::min<size_t>(63, static_cast<size_t>(share * 64))];
-    }
+  // P(g <= x) = exp(-e^-x): in equal bins over the ids of one draw.
+  constexpr int kDraws = 1 << 20, kBins = 1024;
+  std::vector<int> counts(kBins);
+  double highest = 0;
+  for (int32_t id = 0; id < kDraws; ++id) {
+    const double g = gumbel({7, 1, 2}, id);
+    const double share = std::exp(-std::exp(-g));
+    ++counts[std::min<size_t>(kBins - 1, static_cast<size_t>(share * kBins))];
+    highest = std::max(highest, g);
   }
-  EXPECT_LT(chi_square(counts, std::vector<double>(64, 1.0 / 64), kDraws), chi_square_limit(63));
-  EXPECT_LT(gumbel(0xffffffffu), kMaxGumbel);
-  EXPECT_GT(gumbel(0xffffffffu), kMaxGumbel - 0.01);
-  EXPECT_TRUE(std::isfinite(gumbel(0)));
+  EXPECT_LT(chi_square(counts, std::vector<double>(kBins, 1.0 / kBins), kDraws),
+            chi_square_limit(kBins - 1));
+  EXPECT_LT(highest, kMaxGumbel);
+  EXPECT_GT(highest, 10);  // about ln(2^20)
+}
+
+TEST(Race, NoiseIsAFunctionOfEveryPartOfItsKey) {
+  const double base = gumbel({1, 2, 3}, 4);
+  EXPECT_EQ(gumbel({1, 2, 3}, 4), base);
+  EXPECT_NE(gumbel({1 | uint64_t{1} << 32, 2, 3}, 4), base);
+  EXPECT_NE(gumbel({2, 2, 3}, 4), base);
+  EXPECT_NE(gumbel({1, 3, 3}, 4), base);
+  EXPECT_NE(gumbel({1, 2, 4}, 4), base);
+  EXPECT_NE(gumbel({1, 2, 3}, 5), base);
 }
 
 // Without any pruning, straight from the definition.
@@ -73,8 +84,8 @@ int32_t naive_race(const std::vector<float>& row, float max, float temperature, 
   int32_t winner = -1;
   double best = -std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < row.size(); ++i) {
-    const uint32_t bits = noise_bits(key, static_cast<uint32_t>(i / 4))[i % 4];
-    const double score = static_cast<double>((row[i] - max) * inverse) + gumbel(bits);
+    const double score =
+        static_cast<double>((row[i] - max) * inverse) + gumbel(key, static_cast<int32_t>(i));
     if (score > best) {
       best = score;
       winner = static_cast<int32_t>(i);

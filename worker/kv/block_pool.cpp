@@ -64,6 +64,7 @@ void BlockPool::completed(uint64_t step) {
     free_.push_back(retiring_.front().block);
     retiring_.pop_front();
   }
+  CHECK(free_count() + cached_count() + owned_ + retiring_count() == total());  // K1
 }
 
 void BlockPool::check() const {

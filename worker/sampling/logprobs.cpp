@@ -37,53 +37,15 @@ std::vector<Candidate> likeliest(std::span<const float> row, size_t count) {
 
 }  // namespace
 
-RowMax find_max(std::span<const float> row) {
-  // Eight lanes let the compiler vectorise; a maximum is the same in any order. A NaN fails every
-  // comparison: count those.
-  constexpr size_t kLanes = 8;
-  float lanes[kLanes];
-  std::fill_n(lanes, kLanes, kImpossible);
-  int32_t nans = 0;
-  size_t i = 0;
-  for (; i + kLanes <= row.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      const float x = row[i + lane];
-      lanes[lane] = x > lanes[lane] ? x : lanes[lane];
-      nans += x != x ? 1 : 0;
-    }
-  }
-  RowMax max{*std::max_element(lanes, lanes + kLanes), -1, false};
-  for (; i < row.size(); ++i) {
-    max.value = std::max(max.value, row[i]);
-    nans += row[i] != row[i] ? 1 : 0;
-  }
-  if (nans > 0 || !std::isfinite(max.value)) return max;
-  max.id = static_cast<int32_t>(std::ranges::find(row, max.value) - row.begin());
-  max.usable = true;
-  return max;
-}
-
-double sum_exp(std::span<const float> row, float max) {
-  constexpr size_t kLanes = 8;
-  double lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= row.size(); i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      lanes[lane] += static_cast<double>(exp_nonpositive(row[i + lane] - max));
-    }
-  }
-  for (; i < row.size(); ++i)
-    lanes[i % kLanes] += static_cast<double>(exp_nonpositive(row[i] - max));
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
-
 std::vector<Logprob> score_row(std::span<const float> logits, int32_t target, int32_t top) {
-  const RowMax max = find_max(logits);
+  return score_row(logits, find_max(logits), target, top);
+}
+
+std::vector<Logprob> score_row(std::span<const float> logits, const RowMax& max, int32_t target,
+                               int32_t top) {
   if (!max.usable || target < 0 || static_cast<size_t>(target) >= logits.size()) return {};
   const double normaliser =
-      static_cast<double>(max.value) + log_positive(sum_exp(logits, max.value));
+      static_cast<double>(max.value) + log_positive(sum_exp(logits, max.value, 1.0f));
   const auto value = [&](float logit) {
     return static_cast<float>(static_cast<double>(logit) - normaliser);
   };

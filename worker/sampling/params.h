@@ -6,7 +6,8 @@
 
 namespace bessemer {
 
-// What went wrong with one outcome, one step or one group of ranks; the last three are the engine's own verdicts.
+// What went wrong with one outcome, one step or one group of ranks; the last three are the engine's
+// own verdicts.
 enum class Fault : uint8_t {
   ok,
   bad_request,  // the request's own bans left nothing to draw from

@@ -2,6 +2,11 @@
 // is drawn; as logarithms, the largest logit_i - ln(E_i) wins (Gumbel-max). E_i comes from Philox
 // keyed by (seed, choice, position, token id), so the winner depends neither on which tokens lost
 // nor on batch, threads, ranks or device. Ties go to the lowest id.
+//
+// E_i = -ln(u_i), u_i = (40 bits + 1/2) / 2^40. The upper 8 bits are token i's byte of one Philox
+// block that 16 tokens share, the lower 32 a word of a block of its own. The byte alone bounds E_i
+// from below, which is enough to rule out nearly every token of a vocabulary: one block per 16
+// tokens instead of one each, and hardly a logarithm.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -18,15 +23,9 @@ struct NoiseKey {
   uint32_t position = 0;
 };
 
-// 32 random bits each for tokens 4 * group ... 4 * group + 3. The last counter word names the
-// purpose; 0 is the race.
-constexpr PhiloxCounter noise_bits(NoiseKey key, uint32_t group) {
-  return philox4x32({group, key.position, key.choice, 0},
-                    {static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32)});
-}
-// -ln(E) with E = -ln((bits + 1/2) / 2^32): between -3.2 and kMaxGumbel.
-double gumbel(uint32_t bits);
-constexpr double kMaxGumbel = 22.88;  // E >= 2^-33, and 33 ln(2) = 22.874
+// -ln(E_i), Gumbel distributed, at most kMaxGumbel.
+double gumbel(NoiseKey key, int32_t id);
+constexpr double kMaxGumbel = 28.42;  // E >= 2^-41, and 41 ln(2) = 28.419
 
 // Id of the winner over the whole row at `temperature`; `max` = find_max(row), usable.
 int32_t race_row(std::span<const float> row, const RowMax& max, float temperature, NoiseKey key);

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "worker/sampling/params.h"
+
 namespace bessemer {
 
 constexpr float kImpossible =
@@ -28,8 +30,12 @@ struct RowMax {
 };
 RowMax find_max(std::span<const float> row);
 
-// Sum over the row of e^(row[i] - max), in eight interleaved partial sums of doubles whatever the
-// vector width.
-double sum_exp(std::span<const float> row, float max);
+// Sum over the row of e^((row[i] - max) * scale), in interleaved partial sums of a fixed number,
+// whatever the vector width.
+double sum_exp(std::span<const float> row, float max, float scale);
+
+// score_row() for who knows the row's maximum already.
+std::vector<Logprob> score_row(std::span<const float> logits, const RowMax& max, int32_t target,
+                               int32_t top);
 
 }  // namespace bessemer

@@ -47,9 +47,10 @@ SampleOutput failed(Fault fault) {
 }  // namespace
 
 SampleOutput sample_row(std::span<const float> logits, const SampleInput& input) {
-  RowMax max = find_max(logits);
-  if (!max.usable) return failed(Fault::numeric);
+  const RowMax model_max = find_max(logits);
+  if (!model_max.usable) return failed(Fault::numeric);
   std::span<const float> row = logits;
+  RowMax max = model_max;
   if (needs_adjustment(input)) {
     row = adjusted(logits, input);
     max = find_max(row);
@@ -58,7 +59,7 @@ SampleOutput sample_row(std::span<const float> logits, const SampleInput& input)
   SampleOutput output;
   output.token = draw(row, max, input);
   if (input.top_logprobs >= 0) {
-    output.logprobs = score_row(logits, output.token, input.top_logprobs);
+    output.logprobs = score_row(logits, model_max, output.token, input.top_logprobs);
   }
   return output;
 }

@@ -13,6 +13,8 @@ constexpr int32_t kLargestHeap = 1024;
 // Sorted at first when a prefix of unknown length is wanted; each further round sorts four times as
 // many.
 constexpr size_t kFirstSorted = 128;
+// Nats below the maximum where top_p looks first.
+constexpr float kFirstDepth = -3.0f;
 
 // The k likeliest of the row, as a heap whose front is the least likely: one comparison for almost
 // every token.
@@ -31,27 +33,33 @@ void take_top_k(std::span<const float> row, size_t k, std::vector<Candidate>& ke
   }
 }
 
-void take_all(std::span<const float> row, std::vector<Candidate>& kept) {
+// (logit - max) / temperature, as the race takes it.
+struct Scale {
+  float max, inverse_temperature;
+  float operator()(float logit) const { return (logit - max) * inverse_temperature; }
+};
+constexpr Scale kUnscaled{0, 1};
+
+// By id: all possible tokens whose scaled logits are `lowest` or more.
+void take_from(std::span<const float> row, Scale scale, float lowest,
+               std::vector<Candidate>& kept) {
   for (size_t i = 0; i < row.size(); ++i) {
-    if (row[i] != kImpossible) kept.push_back({row[i], static_cast<int32_t>(i)});
+    const float logit = scale(row[i]);
+    if (logit >= lowest && row[i] != kImpossible) kept.push_back({logit, static_cast<int32_t>(i)});
   }
 }
 
-void keep_top_k(std::vector<Candidate>& kept, size_t k) {
-  if (kept.size() <= k) return;
-  std::nth_element(kept.begin(), kept.begin() + static_cast<ptrdiff_t>(k), kept.end(), likelier);
-  kept.resize(k);
-}
-
-// Survivors of top_k, or all, by id: sums over them have one order.
-void collect(std::span<const float> row, int32_t top_k, std::vector<Candidate>& kept) {
-  const size_t k = static_cast<size_t>(top_k);
-  if (top_k <= 0) return take_all(row, kept);
-  if (top_k <= kLargestHeap) {
+// Survivors of top_k by id: sums over them have one order.
+void keep_top_k(std::span<const float> row, size_t k, std::vector<Candidate>& kept) {
+  if (k <= kLargestHeap) {
     take_top_k(row, k, kept);
   } else {
-    take_all(row, kept);
-    keep_top_k(kept, k);
+    take_from(row, kUnscaled, kImpossible, kept);
+    if (kept.size() > k) {
+      std::nth_element(kept.begin(), kept.begin() + static_cast<ptrdiff_t>(k), kept.end(),
+                       likelier);
+      kept.resize(k);
+    }
   }
   std::ranges::sort(kept, {}, &Candidate::id);
 }
@@ -59,7 +67,9 @@ void collect(std::span<const float> row, int32_t top_k, std::vector<Candidate>& 
 // Sum of weights, in the order in which the candidates lie.
 double total_weight(const std::vector<Candidate>& kept, float max) {
   double sum = 0;
-  for (const Candidate& candidate : kept) sum += exp_nonpositive(candidate.logit - max);
+  for (const Candidate& candidate : kept) {
+    sum += static_cast<double>(exp_nonpositive(candidate.logit - max));
+  }
   return sum;
 }
 
@@ -80,7 +90,7 @@ void keep_mass(std::vector<Candidate>& kept, float max, double mass, Before befo
     if (last != kept.end()) std::nth_element(first, last, kept.end(), before);
     std::sort(first, last, before);
     for (; sorted < end; ++sorted) {
-      sum += exp_nonpositive(kept[sorted].logit - max);
+      sum += static_cast<double>(exp_nonpositive(kept[sorted].logit - max));
       if (sum >= mass) return kept.resize(sorted + 1);
     }
   }
@@ -95,7 +105,7 @@ void keep_typical(std::vector<Candidate>& kept, float typical_p) {
   for (const Candidate& candidate : kept) {
     const float gap = candidate.logit - max;
     const float weight = exp_nonpositive(gap);
-    if (weight > 0) expected += weight * static_cast<double>(gap);
+    if (weight > 0) expected += static_cast<double>(weight) * static_cast<double>(gap);
   }
   // surprise = ln(total) - gap and entropy = ln(total) - mean_gap: their difference needs no
   // logarithm.
@@ -103,32 +113,51 @@ void keep_typical(std::vector<Candidate>& kept, float typical_p) {
   const auto distance = [&](const Candidate& c) {
     return std::abs(mean_gap - static_cast<double>(c.logit - max));
   };
-  keep_mass(kept, max, typical_p * total, [&](const Candidate& a, const Candidate& b) {
-    const double da = distance(a), db = distance(b);
-    return da != db ? da < db : a.id < b.id;
-  });
+  keep_mass(kept, max, static_cast<double>(typical_p) * total,
+            [&](const Candidate& a, const Candidate& b) {
+              const double da = distance(a), db = distance(b);
+              return da != db ? da < db : a.id < b.id;
+            });
 }
 
-// What cannot be within the first top_p of the mass need not be sorted: all tokens more than
-// ln(count / (1 - top_p)) below the maximum weigh less than 1 - top_p together. One nat more makes
+// How far below the maximum a token among the first `top_p` of the mass can be: all of `count`
+// tokens beyond ln(count / (1 - top_p)) weigh less than 1 - top_p together. One nat more makes
 // rounding harmless.
-void drop_hopeless(std::vector<Candidate>& kept, float max, float top_p) {
-  const double ratio = static_cast<double>(kept.size()) / (1.0 - static_cast<double>(top_p));
-  const float lowest = max - static_cast<float>(log_positive(ratio)) - 1.0f;
-  std::erase_if(kept, [&](const Candidate& candidate) { return candidate.logit < lowest; });
+float deepest_in_top_p(size_t count, float top_p) {
+  const double ratio = static_cast<double>(count) / (1.0 - static_cast<double>(top_p));
+  return -static_cast<float>(log_positive(ratio)) - 1.0f;
 }
 
 void keep_top_p(std::vector<Candidate>& kept, float top_p) {
   const float max = max_logit(kept);
-  const double total = total_weight(kept, max);
-  drop_hopeless(kept, max, top_p);
-  keep_mass(kept, max, static_cast<double>(top_p) * total, likelier);
+  keep_mass(kept, max, static_cast<double>(top_p) * total_weight(kept, max), likelier);
 }
 
 void keep_min_p(std::vector<Candidate>& kept, float min_p) {
   const float max = max_logit(kept);
-  const float lowest = static_cast<float>(log_positive(min_p));
+  const float lowest = static_cast<float>(log_positive(static_cast<double>(min_p)));
   std::erase_if(kept, [&](const Candidate& candidate) { return candidate.logit - max < lowest; });
+}
+
+// top_p over the whole row. Nearly always a few tokens within a few nats of the maximum hold the
+// mass: deeper ones become candidates only if those did not.
+void take_top_p(std::span<const float> row, Scale scale, float top_p,
+                std::vector<Candidate>& kept) {
+  const double total = sum_exp(row, scale.max, scale.inverse_temperature);
+  const double mass = static_cast<double>(top_p) * total;
+  const float deepest = deepest_in_top_p(row.size(), top_p);
+  for (float depth = kFirstDepth;; depth *= 2) {
+    kept.clear();
+    take_from(row, scale, std::max(depth, deepest), kept);
+    // The margin: summed in another order it must still be enough.
+    if (depth <= deepest || total_weight(kept, 0) > mass * (1 + 1e-9)) break;
+  }
+  keep_mass(kept, 0, mass, likelier);
+}
+
+void take_min_p(std::span<const float> row, Scale scale, float min_p,
+                std::vector<Candidate>& kept) {
+  take_from(row, scale, static_cast<float>(log_positive(static_cast<double>(min_p))), kept);
 }
 
 }  // namespace
@@ -137,15 +166,26 @@ bool needs_truncation(const SamplingParams& params) {
   return params.top_k > 0 || params.typical_p < 1 || params.top_p < 1 || params.min_p > 0;
 }
 
+// Without top_k and typical_p most of the row is out of reach and need not become candidates at
+// all.
 void truncate(std::span<const float> row, const RowMax& max, const SamplingParams& params,
-              std::vector<Candidate>& survivors) {
-  survivors.clear();
-  collect(row, params.top_k, survivors);
-  const float inverse = 1.0f / params.temperature;
-  for (Candidate& candidate : survivors) candidate.logit = (candidate.logit - max.value) * inverse;
-  if (params.typical_p < 1) keep_typical(survivors, params.typical_p);
-  if (params.top_p < 1) keep_top_p(survivors, params.top_p);
-  if (params.min_p > 0) keep_min_p(survivors, params.min_p);
+              std::vector<Candidate>& kept) {
+  const Scale scale{max.value, 1.0f / params.temperature};
+  kept.clear();
+  if (params.top_k == 0 && params.typical_p >= 1) {
+    if (params.top_p >= 1) return take_min_p(row, scale, params.min_p, kept);
+    take_top_p(row, scale, params.top_p, kept);
+  } else {
+    if (params.top_k > 0) {
+      keep_top_k(row, static_cast<size_t>(params.top_k), kept);
+      for (Candidate& candidate : kept) candidate.logit = scale(candidate.logit);
+    } else {
+      take_from(row, scale, kImpossible, kept);
+    }
+    if (params.typical_p < 1) keep_typical(kept, params.typical_p);
+    if (params.top_p < 1) keep_top_p(kept, params.top_p);
+  }
+  if (params.min_p > 0) keep_min_p(kept, params.min_p);
 }
 
 }  // namespace bessemer

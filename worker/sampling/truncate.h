@@ -12,9 +12,9 @@ namespace bessemer {
 bool needs_truncation(const SamplingParams& params);
 
 // Survivors of `row` (adjusted logits; at least one above -inf, none NaN or +inf) at
-// params.temperature > 0, in no stated order, at least one. Their logits are (logit - max) /
-// temperature, so at most 0.
+// params.temperature > 0 and needs_truncation(), in no stated order, at least one. Their logits are
+// (logit - max) / temperature, so at most 0.
 void truncate(std::span<const float> row, const RowMax& max, const SamplingParams& params,
-              std::vector<Candidate>& survivors);
+              std::vector<Candidate>& kept);
 
 }  // namespace bessemer
