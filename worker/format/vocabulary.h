@@ -12,8 +12,8 @@ namespace bessemer {
 //
 // Where the file disagrees with common practice, practice wins, as in the field's other engines:
 // - an id of -1 (0xffffffff) means that there is none;
-// - a token spelled like a well-known end mark (<|im_end|>, <|eot_id|>, ...) ends generation, and is
-//   a control token whatever its type says: many converted files have that type wrong.
+// - a token spelled like a well-known end mark (<|im_end|>, <|eot_id|>, ...) ends generation and
+//   is a control token whatever its type says: many converted files have that type wrong.
 StatusOr<v1::Vocabulary> read_vocabulary(const GgufFile& file);
 
 }  // namespace bessemer
