@@ -1,9 +1,9 @@
 #include "cli/environment.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <string_view>
+
+#include <unistd.h>
 
 namespace bessemer {
 namespace {

@@ -1,11 +1,11 @@
 // The `bessemer` command: one binary for router, worker, supervisor and tools.
-#include <absl/synchronization/mutex.h>
-#include <fmt/format.h>
-
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
 #include <optional>
+
+#include <CLI/CLI.hpp>
+#include <absl/synchronization/mutex.h>
+#include <fmt/format.h>
 
 #include "cli/config/fields.h"
 #include "cli/config/flags.h"
@@ -73,7 +73,8 @@ class CommandLine {
   }
 
  private:
-  CLI::App* command(const char* name, const char* description, const char* footer, std::function<int()> action) {
+  CLI::App* command(const char* name, const char* description, const char* footer,
+                    std::function<int()> action) {
     CLI::App* sub = app_.add_subcommand(name, description);
     sub->footer(footer);
     sub->callback([this, action = std::move(action)] { action_ = action; });
@@ -81,9 +82,13 @@ class CommandLine {
   }
 
   void add_process_flags(CLI::App* sub, LogConfig& log) {
-    sub->add_option("--config", process_.config, "YAML file with any of these settings; flags win over it")->check(CLI::ExistingFile);
-    sub->add_flag("--print-config", process_.print_config, "print the settings in force as YAML and stop");
-    sub->add_option("--log-name", process_.log_name, "name of this process in its log lines")->group("");
+    sub->add_option("--config", process_.config,
+                    "YAML file with any of these settings; flags win over it")
+        ->check(CLI::ExistingFile);
+    sub->add_flag("--print-config", process_.print_config,
+                  "print the settings in force as YAML and stop");
+    sub->add_option("--log-name", process_.log_name, "name of this process in its log lines")
+        ->group("");
     visit_fields(log, FlagAdder(*sub, "", "Logging"));
   }
 
@@ -97,49 +102,59 @@ class CommandLine {
   }
 
   void add_serve() {
-    CLI::App* sub = command("serve", "run a router and its workers on this machine",
-                            "Examples:\n  bessemer serve\n  bessemer serve --model model.gguf --workers 2 --port 8000\n"
-                            "  bessemer serve --config cluster.yaml --print-config",
-                            [this] {
-                              if (printed(print_yaml(serve_))) return 0;
-                              start_log(serve_.log, "serve");
-                              return serve_command(serve_, environment_);
-                            });
-    sub->add_option("--model", serve_.model, "alias (" + alias_list() + ") or path of a GGUF file")->capture_default_str();
-    sub->add_option("--workers", serve_.workers, "worker processes; each takes its share of the cores")->capture_default_str();
-    sub->add_option("--host", serve_.router.host, "address to bind; 0.0.0.0: every interface")->capture_default_str();
-    sub->add_option("--port", serve_.router.port, "port to bind; 0: any free one")->capture_default_str();
-    sub->add_option("--name", serve_.worker.model_name, "model name in /v1/models; default: the catalog's or the file's");
+    CLI::App* sub = command(
+        "serve", "run a router and its workers on this machine",
+        "Examples:\n  bessemer serve\n  bessemer serve --model model.gguf --workers 2 --port 8000\n"
+        "  bessemer serve --config cluster.yaml --print-config",
+        [this] {
+          if (printed(print_yaml(serve_))) return 0;
+          start_log(serve_.log, "serve");
+          return serve_command(serve_, environment_);
+        });
+    sub->add_option("--model", serve_.model, "alias (" + alias_list() + ") or path of a GGUF file")
+        ->capture_default_str();
+    sub->add_option("--workers", serve_.workers,
+                    "worker processes; each takes its share of the cores")
+        ->capture_default_str();
+    sub->add_option("--host", serve_.router.host, "address to bind; 0.0.0.0: every interface")
+        ->capture_default_str();
+    sub->add_option("--port", serve_.router.port, "port to bind; 0: any free one")
+        ->capture_default_str();
+    sub->add_option("--name", serve_.worker.model_name,
+                    "model name in /v1/models; default: the catalog's or the file's");
     add_process_flags(sub, serve_.log);
     visit_fields(serve_.router, FlagAdder(*sub, "router.", "Router"));
     visit_fields(serve_.worker, FlagAdder(*sub, "worker.", "Workers"));
   }
 
   void add_router() {
-    CLI::App* sub = command("router", "run a router in front of workers that run elsewhere",
-                            "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
-                              if (router_.cache_dir.empty()) router_.cache_dir = environment_.cache_dir;
-                              if (printed(print_yaml(router_, log_))) return 0;
-                              start_log(log_, "router");
-                              return run_router(router_);
-                            });
+    CLI::App* sub = command(
+        "router", "run a router in front of workers that run elsewhere",
+        "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
+          if (router_.cache_dir.empty()) router_.cache_dir = environment_.cache_dir;
+          if (printed(print_yaml(router_, log_))) return 0;
+          start_log(log_, "router");
+          return run_router(router_);
+        });
     add_process_flags(sub, log_);
     visit_fields(router_, FlagAdder(*sub, "", "Settings"));
   }
 
   void add_worker() {
-    CLI::App* sub = command("worker", "run one worker: a model, served to routers over gRPC",
-                            "Example:\n  bessemer worker --model smollm2 --host 0.0.0.0 --port 9000", [this] {
-                              if (printed(print_yaml(worker_, log_))) return 0;
-                              start_log(log_, "worker");
-                              return start_worker();
-                            });
+    CLI::App* sub =
+        command("worker", "run one worker: a model, served to routers over gRPC",
+                "Example:\n  bessemer worker --model smollm2 --host 0.0.0.0 --port 9000", [this] {
+                  if (printed(print_yaml(worker_, log_))) return 0;
+                  start_log(log_, "worker");
+                  return start_worker();
+                });
     add_process_flags(sub, log_);
     visit_fields(worker_, FlagAdder(*sub, "", "Settings"));
   }
 
   int start_worker() {
-    const std::string wanted = worker_.model_path.empty() ? ServeConfig{}.model : worker_.model_path;
+    const std::string wanted =
+        worker_.model_path.empty() ? ServeConfig{}.model : worker_.model_path;
     const StatusOr<ResolvedModel> model = resolve_model(wanted, environment_);
     if (!model.ok()) {
       log().error("{}", std::string(model.status().message()));
@@ -152,28 +167,35 @@ class CommandLine {
   }
 
   void add_run() {
-    CLI::App* sub = command("run", "chat in the terminal",
-                            "Examples:\n  bessemer run\n  bessemer run --model model.gguf 'Why is the sky blue?'\n"
-                            "  echo 'Say hello' | bessemer run\n  bessemer run --url http://127.0.0.1:8000",
-                            [this] {
-                              init_log("run", "warn", false);
-                              run_.chat.color = environment_.color;
-                              return run_command(run_, environment_);
-                            });
-    sub->add_option("--model", run_.model, "alias or path of a GGUF file; with --url: a model of that server")->capture_default_str();
-    sub->add_option("--url", run_.url, "a running router; default: a private one for the time of the chat");
+    CLI::App* sub = command(
+        "run", "chat in the terminal",
+        "Examples:\n  bessemer run\n  bessemer run --model model.gguf 'Why is the sky blue?'\n"
+        "  echo 'Say hello' | bessemer run\n  bessemer run --url http://127.0.0.1:8000",
+        [this] {
+          init_log("run", "warn", false);
+          run_.chat.color = environment_.color;
+          return run_command(run_, environment_);
+        });
+    sub->add_option("--model", run_.model,
+                    "alias or path of a GGUF file; with --url: a model of that server")
+        ->capture_default_str();
+    sub->add_option("--url", run_.url,
+                    "a running router; default: a private one for the time of the chat");
     sub->add_option("--system", run_.chat.system, "system prompt");
-    sub->add_option("--temperature", run_.chat.temperature, "0: always the likeliest token")->check(CLI::Range(0.0, 2.0));
+    sub->add_option("--temperature", run_.chat.temperature, "0: always the likeliest token")
+        ->check(CLI::Range(0.0, 2.0));
     sub->add_option("--top-p", run_.chat.top_p, "nucleus size")->check(CLI::Range(0.0, 1.0));
-    sub->add_option("--max-tokens", run_.chat.max_tokens, "longest answer")->check(CLI::PositiveNumber);
-    sub->add_option("--seed", run_.chat.seed, "makes an answer repeatable")->check(CLI::NonNegativeNumber);
+    sub->add_option("--max-tokens", run_.chat.max_tokens, "longest answer")
+        ->check(CLI::PositiveNumber);
+    sub->add_option("--seed", run_.chat.seed, "makes an answer repeatable")
+        ->check(CLI::NonNegativeNumber);
     sub->add_flag("--stats", run_.stats, "print speed figures after each answer");
     sub->add_option("prompt", run_.prompt, "a single question; without it: a conversation");
   }
 
   void add_pull() {
-    CLI::App* sub = command("pull", "fetch a model of the catalog into the cache", "Example:\n  bessemer pull smollm2",
-                            [this] {
+    CLI::App* sub = command("pull", "fetch a model of the catalog into the cache",
+                            "Example:\n  bessemer pull smollm2", [this] {
                               init_log("pull", "info", false);
                               return pull_command();
                             });
@@ -202,28 +224,36 @@ class CommandLine {
   }
 
   void add_tokenize() {
-    CLI::App* sub = command("tokenize", "text on standard input to token ids, or back",
-                            "Examples:\n  printf 'Hello world' | bessemer tokenize --model smollm2\n"
-                            "  echo 19556 905 | bessemer tokenize --model smollm2 --decode",
-                            [this] { return resolve_path(tokenize_.model) ? tokenize_command(tokenize_) : 1; });
-    sub->add_option("--model", tokenize_.model, "alias or GGUF file; vocabulary-only files too")->required();
-    sub->add_flag("--no-special", tokenize_.no_special, "no BOS or EOS around the text; with --decode: leave control tokens out");
+    CLI::App* sub =
+        command("tokenize", "text on standard input to token ids, or back",
+                "Examples:\n  printf 'Hello world' | bessemer tokenize --model smollm2\n"
+                "  echo 19556 905 | bessemer tokenize --model smollm2 --decode",
+                [this] { return resolve_path(tokenize_.model) ? tokenize_command(tokenize_) : 1; });
+    sub->add_option("--model", tokenize_.model, "alias or GGUF file; vocabulary-only files too")
+        ->required();
+    sub->add_flag("--no-special", tokenize_.no_special,
+                  "no BOS or EOS around the text; with --decode: leave control tokens out");
     sub->add_flag("--json", tokenize_.json, "ids and tokens as one JSON object");
     sub->add_flag("--decode", tokenize_.decode, "ids to text");
-    sub->add_flag("--lines", tokenize_.lines, "many texts: each input line is a JSON string, with --decode an array of ids");
+    sub->add_flag("--lines", tokenize_.lines,
+                  "many texts: each input line is a JSON string, with --decode an array of ids");
   }
 
   void add_template() {
-    CLI::App* sub = command("template", "render a Jinja chat template",
-                            "Example:\n  bessemer template --template chat.jinja --input request.json",
-                            [this] { return template_command(template_); });
+    CLI::App* sub =
+        command("template", "render a Jinja chat template",
+                "Example:\n  bessemer template --template chat.jinja --input request.json",
+                [this] { return template_command(template_); });
     sub->add_option("--template", template_.template_path, "Jinja file")->required();
-    sub->add_option("--input", template_.input_path, "JSON file whose keys are the template's variables; -: standard input")->required();
+    sub->add_option("--input", template_.input_path,
+                    "JSON file whose keys are the template's variables; -: standard input")
+        ->required();
   }
 
   void add_inspect() {
-    CLI::App* sub = command("inspect", "what is in a GGUF file", "Example:\n  bessemer inspect model.gguf --json",
-                            [this] { return resolve_path(inspect_.path) ? inspect_command(inspect_) : 1; });
+    CLI::App* sub = command(
+        "inspect", "what is in a GGUF file", "Example:\n  bessemer inspect model.gguf --json",
+        [this] { return resolve_path(inspect_.path) ? inspect_command(inspect_) : 1; });
     sub->add_option("file", inspect_.path, "GGUF file or alias")->required();
     sub->add_flag("--json", inspect_.json, "one JSON document instead of tables");
   }
@@ -243,7 +273,8 @@ class CommandLine {
     if (error.get_exit_code() == 0) return app_.exit(error);  // --help, --version
     fmt::print(stderr, "bessemer: {}{}\n", error.what(), suggestion());
     const bool known = !app_.get_subcommands().empty();
-    fmt::print(stderr, "Run 'bessemer {}--help' for what there is.\n", known ? app_.get_subcommands().front()->get_name() + " " : "");
+    fmt::print(stderr, "Run 'bessemer {}--help' for what there is.\n",
+               known ? app_.get_subcommands().front()->get_name() + " " : "");
     return 2;
   }
 

@@ -1,8 +1,8 @@
 #include "cli/progress.h"
 
-#include <fmt/format.h>
-
 #include <cstdio>
+
+#include <fmt/format.h>
 
 namespace bessemer {
 namespace {
@@ -27,7 +27,9 @@ std::string human_bytes(uint64_t bytes) {
 Progress::Progress(std::string what, uint64_t total, bool terminal)
     : what_(std::move(what)), total_(total), terminal_(terminal), begun_(Clock::now()) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::update(uint64_t done) {
   if (!started_) {

@@ -1,4 +1,5 @@
-// A progress line for anything longer than a second: redrawn on a terminal, one line each tenth elsewhere.
+// A progress line for anything longer than a second: redrawn on a terminal, one line each tenth
+// elsewhere.
 #pragma once
 #include <chrono>
 #include <cstdint>

@@ -33,10 +33,12 @@ StatusOr<std::string> render(const TemplateOptions& options) {
   ASSIGN_OR_RETURN(const std::string input, read_all(options.input_path));
   const StatusOr<json::value> variables = parse_json(input);
   if (!variables.ok()) return annotate(variables.status(), options.input_path);
-  if (!variables->is_object()) return absl::InvalidArgumentError(options.input_path + ": must be a JSON object of variables");
+  if (!variables->is_object())
+    return absl::InvalidArgumentError(options.input_path + ": must be a JSON object of variables");
   StatusOr<jinja::Template> program = jinja::Template::compile(source);
   if (!program.ok()) return annotate(program.status(), options.template_path);
-  const StatusOr<std::string> text = program->render(variables->get_object(), {.limits = {}, .now_s = local_seconds()});
+  const StatusOr<std::string> text =
+      program->render(variables->get_object(), {.limits = {}, .now_s = local_seconds()});
   if (!text.ok()) return annotate(text.status(), options.template_path);
   return text;
 }

@@ -6,10 +6,12 @@ namespace bessemer {
 
 struct TemplateOptions {
   std::string template_path;  // Jinja source
-  std::string input_path;     // JSON object whose keys are the template's variables; "-": standard input
+  std::string
+      input_path;  // JSON object whose keys are the template's variables; "-": standard input
 };
 
-// The rendered text on standard output, nothing behind it; errors go to standard error. Returns the exit status.
+// The rendered text on standard output, nothing behind it; errors go to standard error. Returns the
+// exit status.
 int template_command(const TemplateOptions& options);
 
 }  // namespace bessemer

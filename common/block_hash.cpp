@@ -29,7 +29,8 @@ BlockHash chain(BlockHash parent, std::span<const int32_t> ids) {
   return {hash.low64, hash.high64};
 }
 
-std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids, int32_t block_tokens) {
+std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids,
+                                    int32_t block_tokens) {
   CHECK(block_tokens > 0);
   const size_t step = static_cast<size_t>(block_tokens);
   std::vector<BlockHash> hashes;

@@ -1,4 +1,5 @@
-// The chained hash of a prefix: one XXH3-128 per full KV block over (parent, ids). Router and worker compute the same chain.
+// The chained hash of a prefix: one XXH3-128 per full KV block over (parent, ids). Router and
+// worker compute the same chain.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,6 +21,7 @@ BlockHash content_hash(std::string_view bytes);
 // Hash of one block under `parent` (the root of the chain for the first).
 BlockHash chain(BlockHash parent, std::span<const int32_t> ids);
 // One hash per full block of `ids`, oldest first.
-std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids, int32_t block_tokens);
+std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids,
+                                    int32_t block_tokens);
 
 }  // namespace bessemer

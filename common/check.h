@@ -1,4 +1,5 @@
-// CHECK: a broken invariant of our own stops the process, in release builds too. Never for errors of the outside world.
+// CHECK: a broken invariant of our own stops the process, in release builds too. Never for errors
+// of the outside world.
 #pragma once
 #include <cstdio>
 #include <cstdlib>
@@ -10,8 +11,9 @@ namespace bessemer {
 }
 }  // namespace bessemer
 
-#define CHECK(condition) \
-  (__builtin_expect(!!(condition), 1) ? (void)0 : ::bessemer::check_failed(#condition, __FILE__, __LINE__))
+#define CHECK(condition)                        \
+  (__builtin_expect(!!(condition), 1) ? (void)0 \
+                                      : ::bessemer::check_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG
 #define DCHECK(condition) ((void)sizeof(!(condition)))

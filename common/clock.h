@@ -1,4 +1,5 @@
-// Time as a value: pure cores take a Clock& so that tests and the simulator run them in virtual time.
+// Time as a value: pure cores take a Clock& so that tests and the simulator run them in virtual
+// time.
 #pragma once
 #include <chrono>
 #include <cstdint>

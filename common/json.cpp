@@ -15,11 +15,13 @@ StatusOr<json::value> parse_json(std::string_view text) {
   if (!error && parser.done()) {
     const size_t rest = text.find_first_not_of(" \t\r\n", used);
     if (rest == std::string_view::npos) return parser.release();
-    return absl::InvalidArgumentError("invalid JSON at byte " + std::to_string(rest) + ": extra data after the value");
+    return absl::InvalidArgumentError("invalid JSON at byte " + std::to_string(rest) +
+                                      ": extra data after the value");
   }
   if (!error) parser.finish(error);
   if (!error) return parser.release();
-  return absl::InvalidArgumentError("invalid JSON at byte " + std::to_string(used) + ": " + error.message());
+  return absl::InvalidArgumentError("invalid JSON at byte " + std::to_string(used) + ": " +
+                                    error.message());
 }
 
 }  // namespace bessemer

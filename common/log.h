@@ -6,7 +6,9 @@
 
 namespace bessemer {
 
-inline spdlog::logger& log() { return *spdlog::default_logger_raw(); }
+inline spdlog::logger& log() {
+  return *spdlog::default_logger_raw();
+}
 
 // `level`: trace, debug, info, warn, error or off. `json`: one JSON object a line instead of text.
 // `component` ("router", "worker 0") stands in every line.

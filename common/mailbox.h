@@ -1,9 +1,10 @@
-// The only way into a single-writer thread: a bounded queue of values, many producers, one consumer.
+// The only way into a single-writer thread: a bounded queue of values, many producers, one
+// consumer.
 //
 // Invariants
 //   M1  size <= capacity + reserved; push() never blocks and never exceeds capacity.
-//   M2  push_reserved() may use the reserved room as well: for what must never be refused (results, cancels).
-//   M3  After close() nothing enters; what is inside can still be drained.
+//   M2  push_reserved() may use the reserved room as well: for what must never be refused (results,
+//   cancels). M3  After close() nothing enters; what is inside can still be drained.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -23,8 +24,8 @@ class Mailbox {
   bool push(T&& value) { return push_within(std::move(value), capacity_); }
   bool push_reserved(T&& value) { return push_within(std::move(value), capacity_ + reserved_); }
 
-  // Waits until something is inside or the mailbox is closed, then takes all of it, oldest first, into `out` (cleared).
-  // False: closed and empty.
+  // Waits until something is inside or the mailbox is closed, then takes all of it, oldest first,
+  // into `out` (cleared). False: closed and empty.
   bool wait_drain(std::vector<T>& out) {
     std::unique_lock lock(mutex_);
     ready_.wait(lock, [&] { return closed_ || !items_.empty(); });

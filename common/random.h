@@ -1,4 +1,5 @@
-// Small seeded generator for tests, ties and ids (SplitMix64, Steele et al. 2014). Sampling uses Philox instead.
+// Small seeded generator for tests, ties and ids (SplitMix64, Steele et al. 2014). Sampling uses
+// Philox instead.
 #pragma once
 #include <cstdint>
 
@@ -15,9 +16,13 @@ class Random {
     return z ^ (z >> 31);
   }
   // In [0, bound); bound > 0. The bias is below 2^-32 for bounds under 2^32.
-  uint64_t below(uint64_t bound) { return static_cast<uint64_t>((static_cast<Wide>(next()) * bound) >> 64); }
+  uint64_t below(uint64_t bound) {
+    return static_cast<uint64_t>((static_cast<Wide>(next()) * bound) >> 64);
+  }
   // In [low, high].
-  int64_t between(int64_t low, int64_t high) { return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low) + 1)); }
+  int64_t between(int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(below(static_cast<uint64_t>(high - low) + 1));
+  }
   // In [0, 1).
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
   bool chance(double probability) { return uniform() < probability; }

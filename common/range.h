@@ -1,4 +1,5 @@
-// A span of one of the arrays that live in the same struct, so that the struct stays flat and copyable.
+// A span of one of the arrays that live in the same struct, so that the struct stays flat and
+// copyable.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -13,7 +14,8 @@ struct Range {
 
 template <typename T>
 std::span<const T> slice(const std::vector<T>& array, Range range) {
-  return std::span<const T>(array).subspan(static_cast<size_t>(range.begin), static_cast<size_t>(range.count));
+  return std::span<const T>(array).subspan(static_cast<size_t>(range.begin),
+                                           static_cast<size_t>(range.count));
 }
 
 // Appends `values` to `array` and says where they lie.

@@ -43,7 +43,8 @@ const TensorTypeTraits& traits_of(TensorType type) {
 size_t row_bytes(TensorType type, int64_t values) {
   const TensorTypeTraits& traits = traits_of(type);
   CHECK(values % traits.block_values == 0);
-  return static_cast<size_t>(values / traits.block_values) * static_cast<size_t>(traits.block_bytes);
+  return static_cast<size_t>(values / traits.block_values) *
+         static_cast<size_t>(traits.block_bytes);
 }
 
 }  // namespace bessemer

@@ -1,7 +1,9 @@
-// Every setting of every process, once: its name, where it lives and what it means. Flags, YAML keys, --print-config and the
-// command lines of child processes are all made from these lists, so they cannot disagree.
+// Every setting of every process, once: its name, where it lives and what it means. Flags, YAML
+// keys, --print-config and the command lines of child processes are all made from these lists, so
+// they cannot disagree.
 //
-// A visitor is called as visitor(name, member, help); the name is the YAML key, the flag is the name with dashes.
+// A visitor is called as visitor(name, member, help); the name is the YAML key, the flag is the
+// name with dashes.
 #pragma once
 #include <string>
 
@@ -32,21 +34,30 @@ void visit_fields(LogConfig& config, Visitor&& visitor) {
 template <typename Visitor>
 void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("model", config.model_path, "GGUF file or alias to serve");
-  visitor("name", config.model_name, "model name in /v1/models; default: the catalog's or the file's");
+  visitor("name", config.model_name,
+          "model name in /v1/models; default: the catalog's or the file's");
   visitor("aliases", config.aliases, "further names that requests may use");
-  visitor("max_model_len", config.max_model_len, "tokens of one sequence, prompt and output; 0: what the model was trained for");
-  visitor("backend", config.backend, "auto, cpu, reference, or a plug-in beside the binary (cuda, vulkan)");
-  visitor("isa", config.isa, "CPU instruction set: scalar, avx2, avx512; default: the best there is");
+  visitor("max_model_len", config.max_model_len,
+          "tokens of one sequence, prompt and output; 0: what the model was trained for");
+  visitor("backend", config.backend,
+          "auto, cpu, reference, or a plug-in beside the binary (cuda, vulkan)");
+  visitor("isa", config.isa,
+          "CPU instruction set: scalar, avx2, avx512; default: the best there is");
   visitor("threads", config.threads, "compute threads; 0: this worker's share of the cores");
-  visitor("kv_cache_mb", config.kv_cache_mb, "memory for keys and values; 0: a share of what is free");
-  visitor("kv_memory_fraction", config.kv_memory_fraction, "that share, over all workers of this machine");
+  visitor("kv_cache_mb", config.kv_cache_mb,
+          "memory for keys and values; 0: a share of what is free");
+  visitor("kv_memory_fraction", config.kv_memory_fraction,
+          "that share, over all workers of this machine");
   visitor("kv_dtype", config.kv_dtype, "f32, f16 or bf16");
   visitor("max_sequences", config.max_sequences, "sequences that run at once");
-  visitor("step_tokens", config.step_tokens, "tokens of one engine step: bounds how long a prefill holds up running streams");
-  visitor("max_waiting", config.max_waiting, "admitted requests that wait to run; beyond it: refused");
+  visitor("step_tokens", config.step_tokens,
+          "tokens of one engine step: bounds how long a prefill holds up running streams");
+  visitor("max_waiting", config.max_waiting,
+          "admitted requests that wait to run; beyond it: refused");
   visitor("host", config.host, "address to bind");
   visitor("port", config.port, "port to bind; 0: any free one");
-  visitor("ready_fd", config.ready_fd, "descriptor that gets 'READY host:port' once requests are served");
+  visitor("ready_fd", config.ready_fd,
+          "descriptor that gets 'READY host:port' once requests are served");
   visitor("node", config.node, "name of this machine; default: the host name");
   visitor("max_lanes", config.max_lanes, "router sessions at once");
   visitor("max_watches", config.max_watches, "load watches at once");
@@ -72,10 +83,13 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("idle_timeout_ms", config.idle_timeout_ms, "of a kept-alive connection");
   visitor("sse_ping_ms", config.sse_ping_ms, "comment frames on a stream where nothing moves");
   visitor("request_timeout_ms", config.request_timeout_ms, "a request's whole life; then 504");
-  visitor("cors_origins", config.cors_origins, "browser origins that may use the API; *: every one");
+  visitor("cors_origins", config.cors_origins,
+          "browser origins that may use the API; *: every one");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
-  visitor("cache_dir", config.cache_dir, "where tokenizers are kept by hash; default: the model cache");
-  visitor("ready_fd", config.ready_fd, "descriptor that gets 'READY host:port' once connections are accepted");
+  visitor("cache_dir", config.cache_dir,
+          "where tokenizers are kept by hash; default: the model cache");
+  visitor("ready_fd", config.ready_fd,
+          "descriptor that gets 'READY host:port' once connections are accepted");
 }
 
 }  // namespace bessemer

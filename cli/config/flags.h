@@ -15,7 +15,8 @@ inline std::string dashes(std::string name) {
   return name;
 }
 
-// A visitor that adds one option per field to `app`: --<prefix><name>. Only options that are given touch the field.
+// A visitor that adds one option per field to `app`: --<prefix><name>. Only options that are given
+// touch the field.
 class FlagAdder {
  public:
   FlagAdder(CLI::App& app, std::string prefix, std::string group)
@@ -24,7 +25,8 @@ class FlagAdder {
   template <typename T>
   void operator()(const char* name, T& member, const char* help) {
     const std::string flag = "--" + prefix_ + dashes(name);
-    if (app_->get_option_no_throw(flag) != nullptr) return;  // the command has an option of its own for it
+    if (app_->get_option_no_throw(flag) != nullptr)
+      return;  // the command has an option of its own for it
     CLI::Option* option = nullptr;
     if constexpr (std::is_same_v<T, bool>) {
       option = app_->add_flag(flag + ",!--no-" + prefix_ + dashes(name), member, help);

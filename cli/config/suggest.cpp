@@ -6,7 +6,8 @@
 namespace bessemer {
 namespace {
 
-// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours cost one each.
+// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours cost one
+// each.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<size_t>> cost(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
@@ -26,7 +27,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest(std::string_view wrong, const std::vector<std::string>& known) {
   // A third of the letters may be wrong; beyond that a suggestion would be a guess.
-  size_t best = std::max<size_t>(1, wrong.size() / 3) + 1;
+  size_t best = (wrong.size() + 2) / 3 + 1;
   std::string found;
   for (const std::string& name : known) {
     const size_t distance = edit_distance(wrong, name);

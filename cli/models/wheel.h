@@ -9,7 +9,8 @@
 namespace bessemer {
 
 // `member` of `wheel` into `target`, which is overwritten; at most `limit_bytes`.
-Status extract_member(const std::string& wheel, const std::string& member, const std::string& target, uint64_t limit_bytes,
+Status extract_member(const std::string& wheel, const std::string& member,
+                      const std::string& target, uint64_t limit_bytes,
                       const std::function<void(uint64_t done)>& progress);
 
 }  // namespace bessemer

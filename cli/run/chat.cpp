@@ -10,18 +10,22 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // The message of an error answer, or the raw body when it is not in the API's shape.
 std::string error_message(int status, const std::string& body) {
   const StatusOr<json::value> parsed = parse_json(body);
   if (parsed.ok() && parsed->is_object() && parsed->as_object().contains("error")) {
     const json::value& error = parsed->at("error");
-    if (error.is_object() && error.as_object().contains("message") && error.at("message").is_string()) {
+    if (error.is_object() && error.as_object().contains("message") &&
+        error.at("message").is_string()) {
       return std::string(error.at("message").get_string());
     }
   }
-  return "the server answered with status " + std::to_string(status) + (body.empty() ? "" : ": " + body);
+  return "the server answered with status " + std::to_string(status) +
+         (body.empty() ? "" : ": " + body);
 }
 
 // Reads the chunks of one streamed answer.
@@ -32,11 +36,14 @@ class AnswerReader {
   void payload(std::string_view data) {
     if (data == "[DONE]") return;
     const StatusOr<json::value> chunk = parse_json(data);
-    if (!chunk.ok() || !chunk->is_object()) return fail("the server sent a chunk that is no JSON object");
+    if (!chunk.ok() || !chunk->is_object())
+      return fail("the server sent a chunk that is no JSON object");
     const json::object& fields = chunk->get_object();
     if (fields.contains("error")) return fail(error_message(200, std::string(data)));
-    if (const json::value* usage = fields.if_contains("usage"); usage != nullptr && usage->is_object()) {
-      if (const json::value* tokens = usage->get_object().if_contains("completion_tokens")) turn_->tokens = tokens->to_number<int>();
+    if (const json::value* usage = fields.if_contains("usage");
+        usage != nullptr && usage->is_object()) {
+      if (const json::value* tokens = usage->get_object().if_contains("completion_tokens"))
+        turn_->tokens = tokens->to_number<int>();
     }
     const json::value* choices = fields.if_contains("choices");
     if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return;
@@ -47,11 +54,14 @@ class AnswerReader {
 
  private:
   void take(const json::object& choice) {
-    if (const json::value* reason = choice.if_contains("finish_reason"); reason != nullptr && reason->is_string()) {
+    if (const json::value* reason = choice.if_contains("finish_reason");
+        reason != nullptr && reason->is_string()) {
       turn_->finish_reason = std::string(reason->get_string());
     }
     const json::value* delta = choice.if_contains("delta");
-    const json::value* content = delta != nullptr && delta->is_object() ? delta->get_object().if_contains("content") : nullptr;
+    const json::value* content = delta != nullptr && delta->is_object()
+                                     ? delta->get_object().if_contains("content")
+                                     : nullptr;
     if (content == nullptr || !content->is_string() || content->get_string().empty()) return;
     if (turn_->text.empty()) turn_->first_token_s = seconds_since(start_);
     const std::string_view text = content->get_string();
@@ -70,19 +80,23 @@ class AnswerReader {
 
 }  // namespace
 
-Chat::Chat(ServerAddress server, ChatOptions options) : server_(std::move(server)), options_(std::move(options)) {}
+Chat::Chat(ServerAddress server, ChatOptions options)
+    : server_(std::move(server)), options_(std::move(options)) {}
 
 Status Chat::choose_model() {
   if (!options_.model.empty()) return absl::OkStatus();
   std::string body;
   ASSIGN_OR_RETURN(const HttpAnswer answer,
-                   http_exchange(server_, "GET", "/v1/models", "", [&](std::string_view data) { body += data; }));
-  if (answer.status != 200) return absl::UnavailableError(error_message(answer.status, answer.body));
+                   http_exchange(server_, "GET", "/v1/models", "",
+                                 [&](std::string_view data) { body += data; }));
+  if (answer.status != 200)
+    return absl::UnavailableError(error_message(answer.status, answer.body));
   ASSIGN_OR_RETURN(const json::value list, parse_json(body));
   const json::object* fields = list.if_object();
   const json::value* data = fields == nullptr ? nullptr : fields->if_contains("data");
   if (data == nullptr || !data->is_array() || data->get_array().empty()) {
-    return absl::UnavailableError("http://" + server_.host + ":" + server_.port + " serves no model at the moment");
+    return absl::UnavailableError("http://" + server_.host + ":" + server_.port +
+                                  " serves no model at the moment");
   }
   const json::object* first = data->get_array().front().if_object();
   if (first == nullptr || !first->contains("id") || !first->at("id").is_string()) {
@@ -94,7 +108,8 @@ Status Chat::choose_model() {
 
 std::string Chat::request_body() const {
   json::array messages;
-  if (!options_.system.empty()) messages.push_back({{"role", "system"}, {"content", options_.system}});
+  if (!options_.system.empty())
+    messages.push_back({{"role", "system"}, {"content", options_.system}});
   messages.insert(messages.end(), messages_.begin(), messages_.end());
   json::object body{{"model", options_.model},
                     {"messages", std::move(messages)},
@@ -112,13 +127,16 @@ StatusOr<Turn> Chat::stream_answer() {
   AnswerReader reader(turn);
   SseReader events;
   const auto start = Clock::now();
-  ASSIGN_OR_RETURN(const HttpAnswer answer,
-                   http_exchange(server_, "POST", "/v1/chat/completions", request_body(), [&](std::string_view data) {
-                     events.push(data, [&](std::string_view payload) { reader.payload(payload); });
-                   }));
+  ASSIGN_OR_RETURN(
+      const HttpAnswer answer,
+      http_exchange(server_, "POST", "/v1/chat/completions", request_body(),
+                    [&](std::string_view data) {
+                      events.push(data, [&](std::string_view payload) { reader.payload(payload); });
+                    }));
   turn.total_s = seconds_since(start);
   turn.interrupted = answer.interrupted;
-  if (!turn.interrupted && answer.status != 200) return absl::UnavailableError(error_message(answer.status, answer.body));
+  if (!turn.interrupted && answer.status != 200)
+    return absl::UnavailableError(error_message(answer.status, answer.body));
   RETURN_IF_ERROR(reader.status());
   messages_.push_back({{"role", "assistant"}, {"content", turn.text}});
   return turn;
@@ -132,7 +150,8 @@ StatusOr<Turn> Chat::ask(const std::string& text) {
 }
 
 StatusOr<Turn> Chat::regenerate() {
-  if (messages_.empty()) return absl::FailedPreconditionError("there is no answer to ask for again");
+  if (messages_.empty())
+    return absl::FailedPreconditionError("there is no answer to ask for again");
   json::value old = messages_.back();
   messages_.pop_back();
   StatusOr<Turn> turn = stream_answer();
@@ -140,6 +159,8 @@ StatusOr<Turn> Chat::regenerate() {
   return turn;
 }
 
-void Chat::clear() { messages_.clear(); }
+void Chat::clear() {
+  messages_.clear();
+}
 
 }  // namespace bessemer

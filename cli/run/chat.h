@@ -8,12 +8,12 @@
 namespace bessemer {
 
 struct ChatOptions {
-  std::string model;         // empty: the first one that the server lists
-  std::string system;        // empty: none
-  double temperature = -1;   // negative: the server's default
+  std::string model;        // empty: the first one that the server lists
+  std::string system;       // empty: none
+  double temperature = -1;  // negative: the server's default
   double top_p = -1;
-  int max_tokens = 0;        // 0: up to the context
-  int64_t seed = -1;         // negative: none
+  int max_tokens = 0;  // 0: up to the context
+  int64_t seed = -1;   // negative: none
   bool color = false;
 };
 
@@ -22,7 +22,7 @@ struct Turn {
   std::string text;
   std::string finish_reason;  // "stop", "length"; empty when it was interrupted
   bool interrupted = false;
-  int tokens = 0;             // chunks with text; the server's count when it says so
+  int tokens = 0;  // chunks with text; the server's count when it says so
   double first_token_s = 0, total_s = 0;
 };
 
@@ -32,8 +32,9 @@ class Chat {
 
   // Asks for the model list when no model was named.
   Status choose_model();
-  // Sends the conversation with `text` as the user's next message and streams the answer to standard output. An error leaves
-  // the conversation as it was before; an interrupted answer stays in it as far as it came.
+  // Sends the conversation with `text` as the user's next message and streams the answer to
+  // standard output. An error leaves the conversation as it was before; an interrupted answer stays
+  // in it as far as it came.
   StatusOr<Turn> ask(const std::string& text);
   // Throws the last answer away and asks again. FailedPrecondition when there is none.
   StatusOr<Turn> regenerate();
@@ -48,7 +49,8 @@ class Chat {
 
   ServerAddress server_;
   ChatOptions options_;
-  json::array messages_;  // user and assistant turns; the system prompt is put in front when sending
+  json::array
+      messages_;  // user and assistant turns; the system prompt is put in front when sending
 };
 
 }  // namespace bessemer

@@ -1,6 +1,9 @@
 #include "cli/run/http_stream.h"
 
 #include <array>
+#include <chrono>
+#include <thread>
+
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/as_tuple.hpp>
 #include <boost/beast/core.hpp>
@@ -18,8 +21,13 @@ constexpr auto use_tuple = asio::experimental::as_tuple(asio::use_awaitable);
 
 class Exchange {
  public:
-  Exchange(const ServerAddress& server, http::request<http::string_body> request, const std::function<void(std::string_view)>& on_data)
-      : server_(server), request_(std::move(request)), on_data_(on_data), socket_(context_), signals_(context_, SIGINT) {
+  Exchange(const ServerAddress& server, http::request<http::string_body> request,
+           const std::function<void(std::string_view)>& on_data)
+      : server_(server),
+        request_(std::move(request)),
+        on_data_(on_data),
+        socket_(context_),
+        signals_(context_, SIGINT) {
     parser_.body_limit(boost::none);
   }
 
@@ -39,13 +47,15 @@ class Exchange {
 
  private:
   asio::awaitable<void> talk() {
-    auto [resolve_error, endpoints] = co_await resolver_.async_resolve(server_.host, server_.port, use_tuple);
+    auto [resolve_error, endpoints] =
+        co_await resolver_.async_resolve(server_.host, server_.port, use_tuple);
     if (resolve_error) co_return done(resolve_error, "resolve");
     auto [connect_error, endpoint] = co_await asio::async_connect(socket_, endpoints, use_tuple);
     if (connect_error) co_return done(connect_error, "connect to");
     auto [write_error, written] = co_await http::async_write(socket_, request_, use_tuple);
     if (write_error) co_return done(write_error, "write to");
-    auto [header_error, header_bytes] = co_await http::async_read_header(socket_, buffer_, parser_, use_tuple);
+    auto [header_error, header_bytes] =
+        co_await http::async_read_header(socket_, buffer_, parser_, use_tuple);
     if (header_error) co_return done(header_error, "read from");
     answer_.status = static_cast<int>(parser_.get().result_int());
     boost::system::error_code error = co_await read_body();
@@ -74,7 +84,8 @@ class Exchange {
     signals_.cancel(ignored);
     socket_.close(ignored);
     if (!error) return;
-    status_ = absl::UnavailableError("cannot " + verb + " http://" + server_.host + ":" + server_.port + ": " + error.message());
+    status_ = absl::UnavailableError("cannot " + verb + " http://" + server_.host + ":" +
+                                     server_.port + ": " + error.message());
   }
 
   ServerAddress server_;
@@ -94,7 +105,9 @@ class Exchange {
 
 StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   std::string rest = url;
-  if (rest.starts_with("https://")) return absl::InvalidArgumentError(url + ": https is not spoken here; put the plain http address of the router");
+  if (rest.starts_with("https://"))
+    return absl::InvalidArgumentError(
+        url + ": https is not spoken here; put the plain http address of the router");
   if (rest.starts_with("http://")) rest = rest.substr(7);
   while (!rest.empty() && rest.back() == '/') rest.pop_back();
   if (rest.ends_with("/v1")) rest.resize(rest.size() - 3);
@@ -102,16 +115,20 @@ StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   const size_t colon = rest.rfind(':');
   server.host = rest.substr(0, colon);
   if (colon != std::string::npos) server.port = rest.substr(colon + 1);
-  const bool digits = !server.port.empty() && server.port.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits =
+      !server.port.empty() && server.port.find_first_not_of("0123456789") == std::string::npos;
   if (server.host.empty() || !digits || rest.find('/') != std::string::npos) {
-    return absl::InvalidArgumentError(url + " is no server address; it looks like http://127.0.0.1:8000");
+    return absl::InvalidArgumentError(url +
+                                      " is no server address; it looks like http://127.0.0.1:8000");
   }
   return server;
 }
 
-StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method, const std::string& target,
-                                   const std::string& body, const std::function<void(std::string_view)>& on_data) {
-  http::request<http::string_body> request(method == "POST" ? http::verb::post : http::verb::get, target, 11);
+StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method,
+                                   const std::string& target, const std::string& body,
+                                   const std::function<void(std::string_view)>& on_data) {
+  http::request<http::string_body> request(method == "POST" ? http::verb::post : http::verb::get,
+                                           target, 11);
   request.set(http::field::host, server.host + ":" + server.port);
   request.set(http::field::user_agent, "bessemer-run");
   request.keep_alive(false);
@@ -121,6 +138,23 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
   }
   request.prepare_payload();
   return Exchange(server, std::move(request), on_data).run();
+}
+
+Status wait_for_model(const ServerAddress& server, int timeout_s) {
+  constexpr auto kPoll = std::chrono::milliseconds(50);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
+  while (std::chrono::steady_clock::now() < deadline) {
+    std::string body;
+    const StatusOr<HttpAnswer> answer = http_exchange(server, "GET", "/v1/models", "",
+                                                      [&](std::string_view data) { body += data; });
+    if (answer.ok() && answer->interrupted) return absl::CancelledError("interrupted");
+    if (answer.ok() && answer->status == 200 && body.find("\"id\"") != std::string::npos)
+      return absl::OkStatus();
+    std::this_thread::sleep_for(kPoll);
+  }
+  return absl::DeadlineExceededError("no worker has joined the router at http://" + server.host +
+                                     ":" + server.port + " after " + std::to_string(timeout_s) +
+                                     " s");
 }
 
 }  // namespace bessemer

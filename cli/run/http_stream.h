@@ -1,4 +1,5 @@
-// One HTTP exchange with a server whose answer is read piece by piece, and that ctrl-C ends without ending the program.
+// One HTTP exchange with a server whose answer is read piece by piece, and that ctrl-C ends without
+// ending the program.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,17 +13,25 @@ struct ServerAddress {
   std::string host = "127.0.0.1";
   std::string port = "8000";
 };
-// "http://host:port", "host:port" or "host"; InvalidArgument for anything else (https is not spoken here).
+// "http://host:port", "host:port" or "host"; InvalidArgument for anything else (https is not spoken
+// here).
 StatusOr<ServerAddress> parse_server_url(const std::string& url);
 
 struct HttpAnswer {
   int status = 0;
-  std::string body;        // of an answer whose status is not 200; else empty
-  bool interrupted = false;  // ctrl-C: the connection was closed in mid-answer, which cancels the work at the server
+  std::string body;          // of an answer whose status is not 200; else empty
+  bool interrupted = false;  // ctrl-C: the connection was closed in mid-answer, which cancels the
+                             // work at the server
 };
 
-// `method` "GET" or "POST". `on_data` gets the body of a 200 answer as it arrives. Unavailable: no connection, with the remedy.
-StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method, const std::string& target,
-                                   const std::string& body, const std::function<void(std::string_view)>& on_data);
+// `method` "GET" or "POST". `on_data` gets the body of a 200 answer as it arrives. Unavailable: no
+// connection, with the remedy.
+StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method,
+                                   const std::string& target, const std::string& body,
+                                   const std::function<void(std::string_view)>& on_data);
+
+// Waits until the server lists a model, that is until a worker has joined it; DeadlineExceeded
+// after `timeout_s`.
+Status wait_for_model(const ServerAddress& server, int timeout_s);
 
 }  // namespace bessemer

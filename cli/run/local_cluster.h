@@ -12,8 +12,10 @@ namespace bessemer {
 
 class LocalCluster {
  public:
-  // Returns when a request can be served. The error says which process failed; its own words are on the screen.
-  static StatusOr<std::unique_ptr<LocalCluster>> start(const std::string& model, const Environment& environment);
+  // Returns when a request can be served. The error says which process failed; its own words are on
+  // the screen.
+  static StatusOr<std::unique_ptr<LocalCluster>> start(const std::string& model,
+                                                       const Environment& environment);
   ~LocalCluster();
   const ServerAddress& address() const { return address_; }
 

@@ -1,10 +1,5 @@
 #include "cli/run/run_command.h"
 
-#include <editline/readline.h>
-#include <fmt/format.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -14,6 +9,11 @@
 #include <memory>
 #include <optional>
 
+#include <editline/readline.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include "cli/run/local_cluster.h"
 
 namespace bessemer {
@@ -21,7 +21,8 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 
-constexpr const char* kHelp = R"(Type a message and press Enter. End a line with \ to go on in the next one.
+constexpr const char* kHelp =
+    R"(Type a message and press Enter. End a line with \ to go on in the next one.
   ctrl-C             stop the answer (at the prompt: forget the line)
   ctrl-D, /exit      leave
   /clear             forget the conversation
@@ -43,14 +44,18 @@ std::string trimmed(const std::string& text) {
 class Terminal {
  public:
   Terminal(Chat& chat, const RunOptions& options, const Environment& environment)
-      : chat_(&chat), stats_(options.stats), color_(environment.color), history_file_(environment.cache_dir + "/history") {
+      : chat_(&chat),
+        stats_(options.stats),
+        color_(environment.color),
+        history_file_(environment.cache_dir + "/history") {
     using_history();
     stifle_history(kHistoryLines);
     read_history(history_file_.c_str());
   }
   ~Terminal() {
     std::error_code ignored;
-    std::filesystem::create_directories(std::filesystem::path(history_file_).parent_path(), ignored);
+    std::filesystem::create_directories(std::filesystem::path(history_file_).parent_path(),
+                                        ignored);
     write_history(history_file_.c_str());
   }
 
@@ -86,16 +91,18 @@ class Terminal {
 
   void show(const StatusOr<Turn>& turn) {
     if (!turn.ok()) {
-      fmt::print(stderr, "\n{}{}{}\n", color_ ? "\x1b[31m" : "", std::string(turn.status().message()), color_ ? "\x1b[0m" : "");
+      fmt::print(stderr, "\n{}{}{}\n", color_ ? "\x1b[31m" : "",
+                 std::string(turn.status().message()), color_ ? "\x1b[0m" : "");
       return;
     }
     fmt::print("\n");
     if (turn->interrupted) fmt::print("(stopped)\n");
-    if (turn->finish_reason == "length") fmt::print("(cut off: max_tokens or the context was reached)\n");
+    if (turn->finish_reason == "length")
+      fmt::print("(cut off: max_tokens or the context was reached)\n");
     if (stats_ && turn->tokens > 0) {
       const double decode_s = turn->total_s - turn->first_token_s;
-      fmt::print("({} tokens, first after {:.2f} s, then {:.1f} tokens/s)\n", turn->tokens, turn->first_token_s,
-                 decode_s > 0 ? (turn->tokens - 1) / decode_s : 0.0);
+      fmt::print("({} tokens, first after {:.2f} s, then {:.1f} tokens/s)\n", turn->tokens,
+                 turn->first_token_s, decode_s > 0 ? (turn->tokens - 1) / decode_s : 0.0);
     }
   }
 
@@ -130,12 +137,14 @@ class Terminal {
   }
 
   static void print_message(const json::value& message) {
-    fmt::print("[{}] {}\n", std::string(message.at("role").get_string()), std::string(message.at("content").get_string()));
+    fmt::print("[{}] {}\n", std::string(message.at("role").get_string()),
+               std::string(message.at("content").get_string()));
   }
 
   void set(const std::string& rest) {
     const size_t space = rest.find(' ');
-    const std::string name = rest.substr(0, space), text = space == std::string::npos ? "" : trimmed(rest.substr(space));
+    const std::string name = rest.substr(0, space),
+                      text = space == std::string::npos ? "" : trimmed(rest.substr(space));
     char* end = nullptr;
     const double value = text == "off" ? -1 : std::strtod(text.c_str(), &end);
     if (text.empty() || (text != "off" && (*end != '\0' || value < 0))) {
@@ -172,7 +181,9 @@ int answer_once(Chat& chat, const RunOptions& options) {
     question.assign(std::istreambuf_iterator<char>(std::cin), {});
   }
   if (trimmed(question).empty()) {
-    fmt::print(stderr, "bessemer run: nothing was asked: give words on the command line, or text on standard input\n");
+    fmt::print(stderr,
+               "bessemer run: nothing was asked: give words on the command line, or text on "
+               "standard input\n");
     return 1;
   }
   const StatusOr<Turn> turn = chat.ask(question);
@@ -186,7 +197,8 @@ int answer_once(Chat& chat, const RunOptions& options) {
 
 int talk(const ServerAddress& server, const RunOptions& options, const Environment& environment) {
   ChatOptions chat_options = options.chat;
-  if (!options.url.empty() && options.model != RunOptions{}.model) chat_options.model = options.model;
+  if (!options.url.empty() && options.model != RunOptions{}.model)
+    chat_options.model = options.model;
   Chat chat(server, chat_options);
   if (const Status status = chat.choose_model(); !status.ok()) {
     fmt::print(stderr, "bessemer run: {}\n", std::string(status.message()));
@@ -206,7 +218,8 @@ int run_command(const RunOptions& options, const Environment& environment) {
     fmt::print(stderr, "bessemer run: {}\n", std::string(server.status().message()));
     return 1;
   }
-  const StatusOr<std::unique_ptr<LocalCluster>> cluster = LocalCluster::start(options.model, environment);
+  const StatusOr<std::unique_ptr<LocalCluster>> cluster =
+      LocalCluster::start(options.model, environment);
   if (!cluster.ok()) {
     fmt::print(stderr, "bessemer run: {}\n", std::string(cluster.status().message()));
     return 1;

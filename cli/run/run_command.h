@@ -9,11 +9,11 @@
 namespace bessemer {
 
 struct RunOptions {
-  std::string model = "smollm2";     // alias or file for a private cluster; model name with url
-  std::string url;                   // a running router; empty: start one of our own for the time of the chat
-  std::vector<std::string> prompt;   // words of a single question; empty: a conversation
+  std::string model = "smollm2";  // alias or file for a private cluster; model name with url
+  std::string url;  // a running router; empty: start one of our own for the time of the chat
+  std::vector<std::string> prompt;  // words of a single question; empty: a conversation
   ChatOptions chat;
-  bool stats = false;                // print speed after each answer
+  bool stats = false;  // print speed after each answer
 };
 
 // Exit code.

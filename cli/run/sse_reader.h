@@ -9,7 +9,8 @@ namespace bessemer {
 class SseReader {
  public:
   // Calls `on_payload` for each whole "data:" line so far; comments and other fields are skipped.
-  void push(std::string_view bytes, const std::function<void(std::string_view payload)>& on_payload) {
+  void push(std::string_view bytes,
+            const std::function<void(std::string_view payload)>& on_payload) {
     pending_ += bytes;
     size_t at = 0;
     while (true) {

@@ -1,20 +1,21 @@
 #include "cli/serve/child.h"
 
+#include <array>
+#include <cerrno>
+#include <cstring>
+
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
-#include <cstring>
-
 namespace bessemer {
 namespace {
 
 // Between fork and exec: only calls that are safe there.
-[[noreturn]] void become_child(const std::vector<char*>& argv, const cpu_set_t* cpus, int ready_fd, pid_t supervisor) {
+[[noreturn]] void become_child(const std::vector<char*>& argv, const cpu_set_t* cpus, int ready_fd,
+                               pid_t supervisor) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != supervisor) _exit(1);  // it died before prctl
@@ -31,7 +32,8 @@ namespace {
 
 std::vector<std::string> arguments(const ChildSpec& spec, int ready_fd) {
   std::vector<std::string> args = {"bessemer"};
-  for (const std::string& arg : spec.args) args.push_back(arg == "{ready_fd}" ? std::to_string(ready_fd) : arg);
+  for (const std::string& arg : spec.args)
+    args.push_back(arg == "{ready_fd}" ? std::to_string(ready_fd) : arg);
   return args;
 }
 
@@ -40,7 +42,8 @@ std::vector<std::string> arguments(const ChildSpec& spec, int ready_fd) {
 StatusOr<StartedChild> start_child(const ChildSpec& spec) {
   std::array<int, 2> pipe_fds{};
   if (pipe2(pipe_fds.data(), O_CLOEXEC) != 0) {
-    return absl::ResourceExhaustedError("cannot start " + spec.name + ": pipe: " + std::strerror(errno));
+    return absl::ResourceExhaustedError("cannot start " + spec.name +
+                                        ": pipe: " + std::strerror(errno));
   }
   std::vector<std::string> args = arguments(spec, pipe_fds[1]);
   std::vector<char*> argv;
@@ -57,7 +60,8 @@ StatusOr<StartedChild> start_child(const ChildSpec& spec) {
   close(pipe_fds[1]);
   if (pid < 0) {
     close(pipe_fds[0]);
-    return absl::ResourceExhaustedError("cannot start " + spec.name + ": fork: " + std::strerror(error));
+    return absl::ResourceExhaustedError("cannot start " + spec.name +
+                                        ": fork: " + std::strerror(error));
   }
   setpgid(pid, pid);  // here too: whichever of the two runs first
   fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK);
@@ -79,7 +83,8 @@ std::vector<int> cpu_share(const std::vector<int>& cpus, int index, int count) {
   const int cores = static_cast<int>(cpus.size());
   if (cores == 0) return {};
   if (count >= cores) return {cpus[static_cast<size_t>(index % cores)]};
-  const auto first = cpus.begin() + index * cores / count, last = cpus.begin() + (index + 1) * cores / count;
+  const auto first = cpus.begin() + index * cores / count,
+             last = cpus.begin() + (index + 1) * cores / count;
   return {first, last};
 }
 

@@ -1,12 +1,12 @@
 #include "cli/serve/ports.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 namespace bessemer {
 namespace {
@@ -39,7 +39,8 @@ StatusOr<std::vector<int>> free_ports(const std::string& host, int count) {
       error = port.status();
     }
   }
-  for (const int descriptor : descriptors) close(descriptor);  // only now, so that no two are the same
+  for (const int descriptor : descriptors)
+    close(descriptor);  // only now, so that no two are the same
   if (!error.ok()) return error;
   return ports;
 }

@@ -6,7 +6,8 @@
 
 namespace bessemer {
 
-// `count` different TCP ports of `host` that were free a moment ago. A restarted worker comes back on the same one.
+// `count` different TCP ports of `host` that were free a moment ago. A restarted worker comes back
+// on the same one.
 StatusOr<std::vector<int>> free_ports(const std::string& host, int count);
 
 }  // namespace bessemer

@@ -1,12 +1,13 @@
 #include "cli/serve/serve_command.h"
 
+#include <chrono>
+
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <chrono>
-
 #include "cli/config/flags.h"
 #include "cli/models/pull.h"
+#include "cli/run/http_stream.h"
 #include "cli/serve/ports.h"
 #include "cli/serve/supervisor.h"
 #include "common/log.h"
@@ -14,6 +15,8 @@
 namespace bessemer {
 namespace {
 
+constexpr int kJoinTimeoutS =
+    10;  // normally some milliseconds; the supervisor looks at nothing else meanwhile
 constexpr int kMaxWorkers = 64;  // processes on one machine; beyond it they only share cores
 
 template <typename Config>
@@ -31,7 +34,8 @@ std::vector<std::string> child_args(const char* command, Config config, LogConfi
 }
 
 // Each worker's share of what is given for the machine as a whole.
-StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const ResolvedModel& model, std::vector<std::string>& addresses) {
+StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const ResolvedModel& model,
+                                              std::vector<std::string>& addresses) {
   const std::vector<int> cpus = allowed_cpus();
   ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.worker.host, config.workers));
   std::vector<ChildSpec> specs;
@@ -52,19 +56,28 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
     specs.push_back(std::move(spec));
   }
   if (config.workers > static_cast<int>(cpus.size())) {
-    log().warn("{} workers share {} cores: more workers than cores make nothing faster", config.workers, cpus.size());
+    log().warn("{} workers share {} cores: more workers than cores make nothing faster",
+               config.workers, cpus.size());
   }
   return specs;
 }
 
-void announce(const RouterConfig& router, const std::string& model, std::chrono::steady_clock::time_point start) {
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+void announce(const RouterConfig& router, const std::string& model,
+              std::chrono::steady_clock::time_point start) {
   const std::string host = router.host == "0.0.0.0" ? "127.0.0.1" : router.host;
+  // The processes are ready; the address is worth printing once the router has met its workers too.
+  if (const Status joined = wait_for_model({host, std::to_string(router.port)}, kJoinTimeoutS);
+      !joined.ok()) {
+    log().warn("{}", std::string(joined.message()));
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
       "\nbessemer serves {0} at http://{1}:{2} (ready in {3:.1f} s; ctrl-C stops)\n\n"
       "  open http://{1}:{2}/ in a browser, or\n\n"
       "  curl http://{1}:{2}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-      "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'\n\n"
+      "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": "
+      "\"Hello!\"}}]}}'\n\n"
       "  python: openai.OpenAI(base_url=\"http://{1}:{2}/v1\", api_key=\"none\")\n\n",
       model, host, router.port, seconds);
   std::fflush(stdout);
@@ -72,11 +85,14 @@ void announce(const RouterConfig& router, const std::string& model, std::chrono:
 
 Status check(const ServeConfig& config) {
   if (config.workers < 1 || config.workers > kMaxWorkers) {
-    return absl::InvalidArgumentError(fmt::format("workers must be from 1 to {}, not {}", kMaxWorkers, config.workers));
+    return absl::InvalidArgumentError(
+        fmt::format("workers must be from 1 to {}, not {}", kMaxWorkers, config.workers));
   }
   if (!config.router.workers.empty()) {
-    return absl::InvalidArgumentError("router.workers must be empty here: `bessemer serve` starts its own workers; to front others "
-                                      "use `bessemer router --workers HOST:PORT ...`");
+    return absl::InvalidArgumentError(
+        "router.workers must be empty here: `bessemer serve` starts its own workers; to front "
+        "others "
+        "use `bessemer router --workers HOST:PORT ...`");
   }
   RETURN_IF_ERROR(annotate(validate(config.router), "router"));
   return annotate(validate(config.worker), "worker");
@@ -84,7 +100,8 @@ Status check(const ServeConfig& config) {
 
 Status serve(ServeConfig& config, const Environment& environment, int& exit_code) {
   const auto start = std::chrono::steady_clock::now();
-  if (!config.worker.model_path.empty()) return absl::InvalidArgumentError("worker.model is decided by model (--model) here");
+  if (!config.worker.model_path.empty())
+    return absl::InvalidArgumentError("worker.model is decided by model (--model) here");
   ASSIGN_OR_RETURN(const ResolvedModel model, resolve_model(config.model, environment));
   config.worker.model_path = model.path;
   RETURN_IF_ERROR(check(config));
@@ -108,8 +125,12 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
 
 }  // namespace
 
-std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) { return child_args("router", config, log); }
-std::vector<std::string> worker_args(const WorkerConfig& config, const LogConfig& log) { return child_args("worker", config, log); }
+std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) {
+  return child_args("router", config, log);
+}
+std::vector<std::string> worker_args(const WorkerConfig& config, const LogConfig& log) {
+  return child_args("worker", config, log);
+}
 
 int serve_command(ServeConfig config, const Environment& environment) {
   int exit_code = 0;

@@ -8,7 +8,8 @@ namespace bessemer {
 // Exit code. Must be called while the process has one thread.
 int serve_command(ServeConfig config, const Environment& environment);
 
-// Command lines of child processes: every setting as a flag. {ready_fd} is left for start_child to fill in.
+// Command lines of child processes: every setting as a flag. {ready_fd} is left for start_child to
+// fill in.
 std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log);
 std::vector<std::string> worker_args(const WorkerConfig& config, const LogConfig& log);
 

@@ -1,15 +1,15 @@
 #include "cli/serve/supervisor.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <optional>
+
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <chrono>
-#include <cstring>
-#include <optional>
 
 #include "common/log.h"
 
@@ -24,7 +24,9 @@ constexpr milliseconds kLongestBackoff{5'000};
 constexpr milliseconds kHealthyAfter{30'000};
 
 std::string describe_exit(int status) {
-  if (WIFSIGNALED(status)) return "was killed by signal " + std::to_string(WTERMSIG(status)) + " (" + strsignal(WTERMSIG(status)) + ")";
+  if (WIFSIGNALED(status))
+    return "was killed by signal " + std::to_string(WTERMSIG(status)) + " (" +
+           strsignal(WTERMSIG(status)) + ")";
   return "exited with code " + std::to_string(WEXITSTATUS(status));
 }
 
@@ -44,7 +46,8 @@ enum class Phase { running, stopping_router, stopping_workers };
 
 class Supervisor {
  public:
-  Supervisor(const ChildSpec& router, const std::vector<ChildSpec>& workers, const SupervisorOptions& options)
+  Supervisor(const ChildSpec& router, const std::vector<ChildSpec>& workers,
+             const SupervisorOptions& options)
       : options_(options) {
     children_.emplace_back(router);
     for (const ChildSpec& worker : workers) children_.emplace_back(worker);
@@ -75,7 +78,8 @@ class Supervisor {
   }
 
   bool any_alive() const {
-    return std::any_of(children_.begin(), children_.end(), [](const Child& child) { return child.pid > 0; });
+    return std::any_of(children_.begin(), children_.end(),
+                       [](const Child& child) { return child.pid > 0; });
   }
   bool finished() const { return phase_ != Phase::running && !any_alive(); }
 
@@ -103,7 +107,8 @@ class Supervisor {
   // Sleeps until a signal, a readiness line, a restart or the deadline.
   void wait_for_something() {
     std::vector<pollfd> polls = {{signal_fd_, POLLIN, 0}};
-    for (const Child& child : children_) polls.push_back({child.ready_fd, POLLIN, 0});  // -1 is skipped by poll
+    for (const Child& child : children_)
+      polls.push_back({child.ready_fd, POLLIN, 0});  // -1 is skipped by poll
     if (poll(polls.data(), polls.size(), timeout_ms()) < 0) return;
     if (polls[0].revents != 0) read_signals();
     for (size_t i = 0; i < children_.size(); ++i) {
@@ -135,7 +140,8 @@ class Supervisor {
   void read_ready(Child& child) {
     char buffer[256];
     const ssize_t count = read(child.ready_fd, buffer, sizeof buffer);
-    if (count > 0 && std::memchr(buffer, '\n', static_cast<size_t>(count)) != nullptr) became_ready(child);
+    if (count > 0 && std::memchr(buffer, '\n', static_cast<size_t>(count)) != nullptr)
+      became_ready(child);
     if (count == 0 || child.ready) {
       close(child.ready_fd);
       child.ready_fd = -1;
@@ -144,10 +150,13 @@ class Supervisor {
 
   void became_ready(Child& child) {
     child.ready = true;
-    const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - child.started).count();
-    if (child.was_ready) log().info("{} is back after {} ms (process {})", child.spec.name, took, child.pid);
+    const auto took =
+        std::chrono::duration_cast<milliseconds>(Clock::now() - child.started).count();
+    if (child.was_ready)
+      log().info("{} is back after {} ms (process {})", child.spec.name, took, child.pid);
     child.was_ready = true;
-    const bool all = std::all_of(children_.begin(), children_.end(), [](const Child& other) { return other.ready; });
+    const bool all = std::all_of(children_.begin(), children_.end(),
+                                 [](const Child& other) { return other.ready; });
     if (all && !announced_ && phase_ == Phase::running) {
       announced_ = true;
       if (options_.on_ready) options_.on_ready();
@@ -158,7 +167,8 @@ class Supervisor {
     int status = 0;
     while (const pid_t pid = waitpid(-1, &status, WNOHANG)) {
       if (pid < 0) return;
-      const auto child = std::find_if(children_.begin(), children_.end(), [&](const Child& c) { return c.pid == pid; });
+      const auto child = std::find_if(children_.begin(), children_.end(),
+                                      [&](const Child& c) { return c.pid == pid; });
       if (child != children_.end()) exited(*child, status);
     }
   }
@@ -189,7 +199,8 @@ class Supervisor {
   void asked_to_stop() {
     ++stop_requests_;
     if (stop_requests_ == 1) {
-      if (phase_ == Phase::running) log().info("stopping: running requests may finish; a second signal stops at once");
+      if (phase_ == Phase::running)
+        log().info("stopping: running requests may finish; a second signal stops at once");
       begin_stop();
       return;
     }
@@ -243,7 +254,8 @@ class Supervisor {
 
 }  // namespace
 
-int supervise(const ChildSpec& router, const std::vector<ChildSpec>& workers, const SupervisorOptions& options) {
+int supervise(const ChildSpec& router, const std::vector<ChildSpec>& workers,
+              const SupervisorOptions& options) {
   return Supervisor(router, workers, options).run();
 }
 

@@ -1,8 +1,8 @@
 // Settings from YAML: precedence, round trip, and errors that name file, line and key.
-#include <gtest/gtest.h>
-
 #include <cstdio>
 #include <fstream>
+
+#include <gtest/gtest.h>
 
 #include "cli/config/suggest.h"
 #include "cli/config/yaml.h"
@@ -28,7 +28,10 @@ class YamlTest : public ::testing::Test {
 
 TEST_F(YamlTest, ReadsNestedSettingsOverTheDefaults) {
   ServeConfig config;
-  ASSERT_TRUE(read_yaml(write("model: a.gguf\nworkers: 3\nrouter:\n  port: 9000\nworker:\n  kv_dtype: f32\n  aliases: [x, y]\n"), config).ok());
+  ASSERT_TRUE(read_yaml(write("model: a.gguf\nworkers: 3\nrouter:\n  port: 9000\nworker:\n  "
+                              "kv_dtype: f32\n  aliases: [x, y]\n"),
+                        config)
+                  .ok());
   EXPECT_EQ(config.model, "a.gguf");
   EXPECT_EQ(config.workers, 3);
   EXPECT_EQ(config.router.port, 9000);
@@ -53,8 +56,10 @@ TEST_F(YamlTest, WhatIsPrintedCanBeRead) {
 }
 
 TEST_F(YamlTest, UnknownSettingIsNamedWithLineAndSuggestion) {
-  EXPECT_EQ(error("model: x\nrouter:\n  prot: 1\n"), path_ + ":3: unknown setting 'router.prot' (did you mean 'port'?)");
-  EXPECT_EQ(error("wrokers: 1\n"), path_ + ":1: unknown setting 'wrokers' (did you mean 'workers'?)");
+  EXPECT_EQ(error("model: x\nrouter:\n  prot: 1\n"),
+            path_ + ":3: unknown setting 'router.prot' (did you mean 'port'?)");
+  EXPECT_EQ(error("wrokers: 1\n"),
+            path_ + ":1: unknown setting 'wrokers' (did you mean 'workers'?)");
   EXPECT_EQ(error("zzzzzz: 1\n"), path_ + ":1: unknown setting 'zzzzzz'");
 }
 
@@ -68,7 +73,8 @@ TEST_F(YamlTest, WrongTypeIsNamed) {
 TEST_F(YamlTest, BrokenAndMissingFiles) {
   EXPECT_NE(error("a: [1\n").find(path_ + ":"), std::string::npos);
   ServeConfig config;
-  EXPECT_EQ(read_yaml("/nonexistent/x.yaml", config).message(), "cannot read the configuration file /nonexistent/x.yaml");
+  EXPECT_EQ(read_yaml("/nonexistent/x.yaml", config).message(),
+            "cannot read the configuration file /nonexistent/x.yaml");
   EXPECT_TRUE(read_yaml(write(""), config).ok());
 }
 

@@ -1,8 +1,9 @@
-// Shares of the cores, free ports, child processes' command lines, and the terminal client's parsers.
-#include <gtest/gtest.h>
-
+// Shares of the cores, free ports, child processes' command lines, and the terminal client's
+// parsers.
 #include <numeric>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "cli/run/http_stream.h"
 #include "cli/run/sse_reader.h"
@@ -68,7 +69,8 @@ TEST(ServerUrlTest, Forms) {
 }
 
 TEST(SseReaderTest, AnyCutGivesTheSamePayloads) {
-  const std::string stream = ": ping\n\ndata: {\"a\":1}\n\ndata:x\r\n\r\nevent: y\ndata: [DONE]\n\n";
+  const std::string stream =
+      ": ping\n\ndata: {\"a\":1}\n\ndata:x\r\n\r\nevent: y\ndata: [DONE]\n\n";
   for (size_t cut = 0; cut <= stream.size(); ++cut) {
     SseReader reader;
     std::vector<std::string> payloads;
