@@ -181,6 +181,13 @@ TEST_F(ServiceTest, ASecondSignalStopsAtOnce) {
   EXPECT_EQ(worker_->wait(5), 0);
 }
 
+TEST_F(ServiceTest, APortInUseIsAnErrorAtStart) {
+  start();
+  WorkerProcess second({"model=" + stories_path(), "port=" + std::to_string(worker_->port())});
+  EXPECT_EQ(second.port(), 0);
+  EXPECT_EQ(second.wait(10), 1);
+}
+
 TEST_F(ServiceTest, AMissingModelIsAnErrorAtStart) {
   WorkerProcess worker({"model=/nowhere/model.gguf"});
   EXPECT_EQ(worker.port(), 0);

@@ -258,7 +258,8 @@ TEST_F(SessionTest, AChunkOfNothingEndsTheLane) {
 TEST_F(SessionTest, CancelGoesToTheEngine) {
   hello();
   start(small_start(1));
-  cancel(1, {0});
+  cancel(1, {0, 0, 9});
+  cancel(1, {9});  // no such choice: not "all"
   cancel(1);
   cancel(99);  // unknown: idempotent
   ASSERT_EQ(host_.cancelled.size(), 2u);

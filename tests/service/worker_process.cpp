@@ -85,6 +85,7 @@ int run_worker_process(int argc, char** argv) {
     const size_t equals = setting.find('=');
     const std::string key = setting.substr(0, equals), value = setting.substr(equals + 1);
     if (key == "model") config.model_path = value;
+    if (key == "port") config.port = std::atoi(value.c_str());
     if (key == "drain_ms") config.drain_ms = std::atoi(value.c_str());
     if (key == "lease_ms") config.lease_ms = std::atoi(value.c_str());
     if (key == "max_lanes") config.max_lanes = std::atoi(value.c_str());

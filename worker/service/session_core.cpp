@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,6 +45,15 @@ uint64_t estimate_ttft_us(const EngineStats& stats, int64_t prompt) {
   if (stats.prefill_tokens_per_s <= 0) return 0;
   return static_cast<uint64_t>(1e6 * static_cast<double>(stats.backlog_tokens + prompt) /
                                stats.prefill_tokens_per_s);
+}
+
+// The choices named that exist, once each.
+std::vector<int32_t> known_choices(const v1::Cancel& cancel, int32_t count) {
+  std::set<uint32_t> known;
+  for (const uint32_t choice : cancel.choices()) {
+    if (choice < static_cast<uint32_t>(count)) known.insert(choice);
+  }
+  return {known.begin(), known.end()};
 }
 
 bool is_terminal(const EngineEvent& event) {
@@ -125,6 +135,7 @@ void SessionCore::on_start(const v1::Start& start, TimePoint now) {
   attempt.id = host_.new_attempt();
   if (auto refusal = admit(start, attempt)) return reject(handle, *refusal, now);
   attempt.request_id = start.request_id();
+  attempt.choices = static_cast<int32_t>(std::max<uint32_t>(start.generate().n(), 1));
   attempt.assembling = start;
   assembling_ids_ += prompt_tokens(start);
   handles_.emplace(static_cast<uint64_t>(attempt.id), handle);
@@ -221,7 +232,9 @@ void SessionCore::submit(Attempts::iterator at, TimePoint now) {
   if (!host_.submit(std::move(request))) {
     return reject(at, {v1::REJECT_QUEUE_FULL, "the engine's mailbox is full"}, now);
   }
-  if (!attempt.cancelled.empty()) host_.cancel(attempt.id, attempt.cancelled);
+  if (attempt.cancelled.empty()) return;
+  host_.cancel(attempt.id,
+               std::vector<int32_t>(attempt.cancelled.begin(), attempt.cancelled.end()));
 }
 
 void SessionCore::finish_assembly(Attempts::iterator at) {
@@ -254,27 +267,20 @@ void SessionCore::drop(Attempts::iterator at) {
 void SessionCore::on_cancel(const v1::Cancel& cancel, TimePoint now) {
   const auto at = attempts_.find(cancel.attempt());
   if (at == attempts_.end()) return;  // idempotent: it ended already
-  std::vector<int32_t> choices;
-  for (const uint32_t choice : cancel.choices()) {
-    choices.push_back(
-        static_cast<int32_t>(std::min<uint32_t>(choice, std::numeric_limits<int32_t>::max())));
-  }
   Attempt& attempt = at->second;
+  const std::vector<int32_t> choices = known_choices(cancel, attempt.choices);
+  const bool all = cancel.choices().empty();
+  if (!all && choices.empty()) return;
   if (!attempt.assembling) return host_.cancel(attempt.id, choices);
-  if (choices.empty()) return end_unstarted(at, now);
-  for (const int32_t choice : choices) {
-    if (std::find(attempt.cancelled.begin(), attempt.cancelled.end(), choice) !=
-        attempt.cancelled.end())
-      continue;
-    if (std::ssize(attempt.cancelled) < facts_.max_choices) attempt.cancelled.push_back(choice);
-  }
+  if (all) return end_unstarted(at, now);
+  attempt.cancelled.insert(choices.begin(), choices.end());
 }
 
 // Cancelled before its input was complete: it ends as one that the engine cancels before its first
 // token.
 void SessionCore::end_unstarted(Attempts::iterator at, TimePoint now) {
   const uint64_t handle = at->first;
-  const auto n = static_cast<int32_t>(std::max<uint32_t>(at->second.assembling->generate().n(), 1));
+  const int32_t n = at->second.choices;
   drop(at);
   Done done;
   for (int32_t choice = 0; choice < n; ++choice) {

@@ -10,6 +10,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -68,9 +69,10 @@ class SessionCore {
   struct Attempt {
     AttemptId id{};
     std::string request_id;
+    int32_t choices = 1;
     std::optional<v1::Start> assembling;  // until all of its input is there
     uint32_t next_seq = 0;                // of the next Chunk
-    std::vector<int32_t> cancelled;       // choices, while assembling
+    std::set<int32_t> cancelled;          // choices, while assembling
     uint32_t est_ttft_us = 0;
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
