@@ -1,9 +1,18 @@
 import os
+import signal
 
 import openai
 import pytest
 
 from cluster import BINARY, Cluster, default_model, small_model
+
+
+def pytest_configure():
+    """A test run that is told to stop takes its clusters with it."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def pytest_collection_modifyitems(items):
