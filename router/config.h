@@ -1,5 +1,5 @@
-// All that a router process can be told: plain values with defaults, filled from YAML and flags by the command line, checked
-// once, then constant.
+// All that a router process can be told: plain values with defaults, filled from YAML and flags by
+// the command line, checked once, then constant.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,18 +12,18 @@ namespace bessemer {
 struct RouterConfig {
   // Front
   std::string host = "127.0.0.1";
-  int32_t port = 8000;                  // 0: any free one
-  int32_t threads = 0;                  // cores that serve connections; 0: what affinity allows
-  int32_t ready_fd = 1;                 // gets one line "READY <host>:<port>\n" once connections are accepted
-  int32_t max_connections = 4096;       // beyond it: 503 and close
+  int32_t port = 8000;   // 0: any free one
+  int32_t threads = 0;   // cores that serve connections; 0: what affinity allows
+  int32_t ready_fd = 1;  // gets one line "READY <host>:<port>\n" once connections are accepted
+  int32_t max_connections = 4096;  // beyond it: 503 and close
   int64_t max_body_bytes = 16 << 20;
-  int32_t header_timeout_ms = 10'000;   // for a request's head
-  int32_t body_timeout_ms = 30'000;     // for its body
-  int32_t idle_timeout_ms = 75'000;     // of a kept-alive connection
-  int32_t sse_ping_ms = 15'000;         // comment frames on a stream where nothing moves
-  int32_t request_timeout_ms = 600'000; // a request's whole life
+  int32_t header_timeout_ms = 10'000;     // for a request's head
+  int32_t body_timeout_ms = 30'000;       // for its body
+  int32_t idle_timeout_ms = 75'000;       // of a kept-alive connection
+  int32_t sse_ping_ms = 15'000;           // comment frames on a stream where nothing moves
+  int32_t request_timeout_ms = 600'000;   // a request's whole life
   std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
-  int32_t drain_ms = 30'000;            // SIGTERM: how long streams may take to finish
+  int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
 
   // Workers
   std::vector<std::string> workers;     // host:port of each
@@ -31,7 +31,7 @@ struct RouterConfig {
   int32_t lanes = 0;                    // sessions per worker; 0: min(cores, 4)
   int32_t max_waiting = 1024;           // requests that wait for a worker; beyond it: 429
 
-  std::string cache_dir;                // where tokenizers and cards are kept by hash; empty: not kept
+  std::string cache_dir;  // where tokenizers and cards are kept by hash; empty: not kept
 };
 
 // InvalidArgument names the first value that cannot be, and what it may be.

@@ -12,9 +12,9 @@ struct Measured {
   std::string name;
   double seconds = 0;  // of one call, median of the rounds
   double gb_s = 0, gop_s = 0;
-  double roofline = 0;  // share of the time that the slower of memory (cold cases) and arithmetic
-                        // would need at least
-  std::string bound;    // "memory" or "arithmetic"
+  // The least time that memory (cold cases) or arithmetic would need, over the time taken.
+  double roofline = 0;
+  std::string bound;  // which of the two: "memory" or "arithmetic"
 };
 
 Measured measure(const Case& c, const Ceilings& ceilings, double seconds);

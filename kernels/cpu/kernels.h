@@ -16,8 +16,7 @@
 
 namespace bessemer::kernels {
 
-// out[r][o] = sum over inputs of x[r] * tiles[o] (+ bias[o]), for `rows` rows and `outputs`
-// outputs.
+// out[r][o] = sum over inputs of x[r] * tiles[o] (+ bias[o])
 struct MatmulArgs {
   const std::byte* tiles;  // ceil(outputs / 16) tiles
   size_t tile_bytes;
@@ -34,18 +33,19 @@ struct MatmulArgs {
 enum class KvType : uint8_t { f32, f16, bf16 };
 enum class Gate : uint8_t { silu, gelu, gelu_tanh, relu };
 
-constexpr int32_t kKvLanes =
-    16;  // positions side by side in a block of keys; block_tokens is a multiple
-constexpr int32_t kKvChunk = 128;  // positions whose softmax is taken together, at absolute borders
+// Positions side by side in a block of keys; block_tokens is a multiple.
+constexpr int32_t kKvLanes = 16;
+// Positions whose softmax is taken together, at absolute borders.
+constexpr int32_t kKvChunk = 128;
 constexpr int32_t kQueriesPerCall = 32;
-constexpr int32_t kMaxValueWidth =
-    1024;  // a head's; bounds the scratch: the widest heads in use have 576
+// Of one head; bounds the scratch. The widest heads in use have 576.
+constexpr int32_t kMaxValueWidth = 1024;
 
 // Floats that attend() needs as scratch: scores and one partial result for each query.
 constexpr size_t kAttentionScratch = size_t{kQueriesPerCall} * (kKvChunk + kMaxValueWidth);
 
-// A run of query heads that read the same KV head of one sequence. Query i is head i % heads of row
-// i / heads.
+// A run of query heads that read the same KV head of one sequence: query i is head i % heads of
+// row i / heads.
 struct AttentionArgs {
   const float* q;      // row 0, first of the heads; key_width values each
   ptrdiff_t q_stride;  // floats between rows

@@ -1,19 +1,17 @@
 // How a packed weight lies in memory: one layout for every instruction set.
 //
 // A weight is cut into tiles of 16 output rows; a tile is one contiguous piece, 64-byte aligned:
-//   quantised  for each block of 32 inputs the quants, then for each block the scales.
-//     quants   4 consecutive inputs of row 0, of row 1, ... of row 15, then the next 4 inputs: 64
-//     bytes are one vpdpbusd of
-//              AVX-512 and two registers of AVX2. 4-bit quants keep GGUF's order: byte j of a row
-//              has input j in its low half and input j + 16 in its high half, so 64 bytes hold
-//              inputs 4i..4i+3 and 4i+16..4i+19.
-//     scales   16 scales, then (formats with a minimum) 16 minima; formats with a scale each 16
-//     inputs have this twice.
-//   floats     16 rows' values of input 0, then of input 1, ...
+//   quantised: for each block of 32 inputs the quants, then for each block the scales
+//     quants  4 consecutive inputs of row 0, of row 1, ... of row 15, then the next 4 inputs: 64
+//             bytes are one operand of AVX-512's vpdpbusd and two registers of AVX2. 4-bit quants
+//             keep GGUF's order: byte j of a row has input j in its low half, input j + 16 in its
+//             high half, so 64 bytes hold inputs 4i..4i+3 and 4i+16..4i+19.
+//     scales  16 scales, then 16 minima where the format has them; twice where it has a scale for
+//             each 16 inputs
+//   floats: 16 rows' values of input 0, then of input 1, ...
 // Rows behind the last one are zero.
 //
-// Constants only: this header is read by files compiled for several instruction sets (see
-// kernels.h).
+// Constants only: files compiled for several instruction sets read this header (see kernels.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -49,17 +47,16 @@ constexpr size_t kTileFormats = 11;
 template <TileFormat>
 struct TileTraits;
 
-// Bits of a quant, what is subtracted from it, scales per block, whether there is a minimum, and
-// the scales' type.
+// Bits of a quant, what is subtracted from it, scales in a block, whether there are minima, and the
+// type of both. Bytes and scales (with minima) are those of one block of 16 rows.
 template <int32_t kBits_, int32_t kOffset_, int32_t kGroups_, bool kMin_, typename Scale_>
 struct QuantTraits {
   static constexpr bool kQuantised = true;
   using Scale = Scale_;
   static constexpr int32_t kBits = kBits_, kOffset = kOffset_, kGroups = kGroups_;
   static constexpr bool kMin = kMin_;
-  static constexpr int32_t kQuantBytes = kTileRows * kBlock * kBits / 8;  // of one block
-  static constexpr int32_t kScales =
-      kTileRows * kGroups * (kMin ? 2 : 1);  // of one block, with minima
+  static constexpr int32_t kQuantBytes = kTileRows * kBlock * kBits / 8;
+  static constexpr int32_t kScales = kTileRows * kGroups * (kMin ? 2 : 1);
   static constexpr int32_t kBlockBytes =
       kQuantBytes + kScales * static_cast<int32_t>(sizeof(Scale));
 };

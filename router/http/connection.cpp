@@ -222,7 +222,7 @@ void Connection::send_frames(std::string_view frames) {
   } else {
     output_.append(frames);
   }
-  push_output();
+  if (!drained()) push_output();
   if (output_.size() - sent_ > limits_.max_output_bytes) close();
 }
 

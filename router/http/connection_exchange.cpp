@@ -60,9 +60,8 @@ bool ConnectionExchange::flush() {
     staged_.clear();
     return true;
   }
-  if (staged_.empty()) return connection_->drained();
   const auto connection = connection_;  // a slow client may be closed in here
-  connection->send_frames(staged_);
+  connection->send_frames(staged_);     // nothing staged: a head that still waits leaves now
   staged_.clear();
   return connection->drained();
 }

@@ -70,6 +70,35 @@ TEST_P(AttentionTest, InStepsOfAnyShape) {
   check(*subject_, c, drawn(c, random_), 11);
 }
 
+// A step is prepared while the one before it still has to run.
+TEST_P(AttentionTest, TwoStepsInFlight) {
+  const KvLayout layout{.layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
+                        .group_blocks = {3}};
+  KvPoolPtr pool = *subject_->make_kv(layout);
+  Matrix k(*subject_, 3, 16), v(*subject_, 3, 16), out(*subject_, 3, 16);
+  k.fill(random_, 1.0f);
+  v.fill(random_, 1.0f);
+  StepInputs three = plain_step(3), one = plain_step(1);
+  three.positions = {0, 0, 0};  // three sequences of one position
+  three.query_start = {0, 1, 2, 3};
+  three.groups.push_back(
+      {.store_at = {0, 16, 32}, .table = {0, 1, 2}, .table_stride = 1, .kv_len = {1, 1, 1}});
+  one.groups.push_back({.store_at = {0}, .table = {0}, .table_stride = 1, .kv_len = {1}});
+  Batch first, second;
+  subject_->begin_step(three, first);
+  subject_->begin_step(one, second);
+  const AttentionParams params{
+      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
+  run(*subject_, [&] {
+    subject_->store_kv(*pool, 0, k.mat(), v.mat(), first);
+    subject_->attend(out.mat(), k.mat(), *pool, 0, first, params);
+  });
+  for (int32_t r = 0; r < 3; ++r) {
+    for (int32_t d = 0; d < 16; ++d)
+      ASSERT_NEAR(out.at(r, d), v.at(r, d), 1e-3 * std::abs(v.at(r, d)) + 1e-7);
+  }
+}
+
 // Without a causal mask a row sees what its step has stored, also behind itself.
 TEST_P(AttentionTest, NotCausal) {
   const AttentionCase c{.query_heads = 2,

@@ -20,8 +20,7 @@ struct Subject {
 };
 std::ostream& operator<<(std::ostream& out, const Subject& subject);
 
-// Every backend and instruction set that this machine can run; `fast`: without the reference and
-// the scalar path.
+// Every backend and instruction set that this machine can run.
 std::vector<Subject> subjects();
 // The subjects that promise equal bits among each other (E5).
 std::vector<Subject> cpu_subjects();

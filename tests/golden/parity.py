@@ -8,7 +8,8 @@ The program is run as `PROGRAM --model M --backend B --ids FILE --out FILE.f32`.
     cpu        (activations are int8) the same argmax wherever the oracle's margin is above 1.0; a mean absolute difference at
                most llama.cpp's own; a perplexity on prose.txt within 0.3 % of the oracle's
 Logits mean the same when a constant is added to all of a position, and int8 activations do move them so; the mean difference
-is therefore taken after each position's own mean difference. The largest difference is taken as it is.
+is therefore taken after each position's own mean difference. The largest difference is taken as it is. KL is printed because
+a perplexity's deviation is that plus the luck of the text (about 0.14 % on 4,000 tokens of prose with int8 activations).
 Prints one table; exits 1 if anything fails, 77 if the model is not there. --quick: a few short prompts, no perplexity.
 """
 import argparse
@@ -49,6 +50,7 @@ class Difference:
     largest: float = 0.0
     total: float = 0.0  # of absolute differences
     centred: float = 0.0  # the same, less each position's mean difference
+    divergence: float = 0.0  # Kullback-Leibler, of the oracle's distribution from this one; nats
     other_argmax: int = 0  # positions whose argmax differs
     sure_other_argmax: int = 0  # those among them where the oracle was sure
     sure: int = 0
@@ -72,11 +74,13 @@ class Difference:
         sure = top[:, 1] - top[:, 0] > SURE_MARGIN
         other = logits.argmax(axis=-1) != best
         rows = np.arange(len(next_ids))
+        mine, theirs = losses(logits), losses(oracle)  # -log p of every token
         self.add(Difference(
             positions=len(oracle), values=oracle.size, largest=float(np.abs(difference).max()),
             total=float(np.abs(difference).sum(dtype=np.float64)), centred=float(np.abs(centred).sum(dtype=np.float64)), other_argmax=int(other.sum()),
             sure_other_argmax=int((other & sure).sum()), sure=int(sure.sum()),
-            loss=float(losses(logits)[rows, next_ids].sum()), oracle_loss=float(losses(oracle)[rows, next_ids].sum()),
+            divergence=float((np.exp(-theirs) * (mine - theirs)).sum()),
+            loss=float(mine[rows, next_ids].sum()), oracle_loss=float(theirs[rows, next_ids].sum()),
             predicted=len(next_ids)))
 
     @property
@@ -142,12 +146,12 @@ def groups(prompts):
 
 def print_row(backend, name, d):
     perplexity, oracle = d.perplexities
-    print(f"{backend:10} {name:16} {d.positions:9} {d.largest:11.2e} {d.mean:9.2e} {d.centred_mean:9.2e} {d.other_argmax:6} "
+    print(f"{backend:10} {name:16} {d.positions:9} {d.largest:11.2e} {d.mean:9.2e} {d.centred_mean:9.2e} {d.divergence / d.positions:9.2e} {d.other_argmax:6} "
           f"{d.sure_other_argmax:5} of {d.sure:5} {perplexity:11.4f} {oracle:11.4f} {perplexity / oracle - 1:+8.3%}", flush=True)
 
 
 def print_header():
-    print(f"{'backend':10} {'prompt':16} {'positions':>9} {'max |d|':>11} {'mean |d|':>9} {'centred':>9} {'argmax':>6} {'where sure':>14} "
+    print(f"{'backend':10} {'prompt':16} {'positions':>9} {'max |d|':>11} {'mean |d|':>9} {'centred':>9} {'KL':>9} {'argmax':>6} {'where sure':>14} "
           f"{'perplexity':>11} {'fp32':>11} {'':>8}")
 
 

@@ -30,6 +30,8 @@ class Peer:
         params.n_ctx = context
         params.n_parallel = 1
         params.warmup = False
+        # As bessemer_logits: only the activations are rounded.
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         self.server = xllamacpp.Server(params)
 
     def log_probabilities(self, ids, vocabulary):

@@ -5,6 +5,7 @@ compare.py TOOL --random N   N random templates; --seed S begins elsewhere
 compare.py TOOL --time       microseconds of one rendering of a chat of 20 messages, ours and Jinja2's
 """
 import argparse
+import copy
 import json
 import pathlib
 import re
@@ -75,7 +76,7 @@ def compare(tool, cases):
     """The number of cases in which the two differ; each is printed."""
     differences = refused = 0
     for (name, template, variables), ours in zip(cases, render_ours(tool, cases)):
-        output, error = reference.render(template, variables)
+        output, error = reference.render(template, copy.deepcopy(variables))  # indent changes lists
         refused += error is not None
         if ours.get("output") == output and ("error" in ours) == (error is not None):
             continue

@@ -35,7 +35,8 @@ class GenerationTest : public RouterTest {
     std::string text;
     for (const auto& event : events) {
       if (event == "[DONE]") break;
-      for (const auto& one : parse(event).at("choices").as_array()) {
+      const auto chunk = parse(event);
+      for (const auto& one : chunk.at("choices").as_array()) {
         if (one.at("index") != choice) continue;
         if (one.as_object().contains("text")) {
           text += one.at("text").as_string();
@@ -209,6 +210,15 @@ TEST_F(GenerationTest, AFullReadAheadStillSeesTheHangUp) {
   ASSERT_TRUE(eventually([&] { return worker.engine().live() == 1; }));
   client.half_close();
   EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }, std::chrono::seconds(2)));
+}
+
+TEST_F(GenerationTest, TheHeadOfAStreamDoesNotWaitForTheFirstToken) {
+  mock_.timing.prefill_tok_s = 0.1;
+  add_worker();
+  start();
+  HttpClient client(port(), std::chrono::seconds(3));
+  client.send(post_request("/v1/completions", completion(R"("stream":true)")));
+  EXPECT_EQ(client.read_head().status, 200);
 }
 
 TEST_F(GenerationTest, ASlowReaderLosesNothing) {

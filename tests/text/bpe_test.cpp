@@ -1,4 +1,5 @@
 #include <map>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -223,6 +224,22 @@ TEST(BpeTokenizer, RefusesWhatIsInconsistent) {
   vocabulary.add_types(v1::TOKEN_NORMAL);
   EXPECT_NE(create_error(vocabulary).find("tokenizer.ggml.token_type"), std::string::npos);
   EXPECT_NE(create_error({}).find("tokenizer.ggml.model"), std::string::npos);
+}
+
+// One tokenizer serves all threads of a router; the first texts are those that find out which
+// tokens are whole.
+TEST(BpeTokenizer, ThreadsShareOne) {
+  const v1::Vocabulary vocabulary =
+      byte_vocabulary({{"a", "b"}, {"ab", "ab"}, {"b", "c"}, {"abab", "c"}});
+  test::Rng rng(1);
+  const std::string text = test::random_string_of(rng, "abc ", 4000);
+  const Ids expected = create(vocabulary)->encode(text, {});
+  const auto shared = create(vocabulary);
+  std::vector<Ids> results(4);
+  std::vector<std::thread> threads;
+  for (Ids& ids : results) threads.emplace_back([&] { ids = shared->encode(text, {}); });
+  for (std::thread& thread : threads) thread.join();
+  for (const Ids& ids : results) EXPECT_EQ(ids, expected);
 }
 
 class RoundTrip : public testing::TestWithParam<std::string> {};

@@ -1,18 +1,21 @@
-// What varies from step to step. Host-side values go in (StepInputs); model code sees device handles only (Batch), so that a
-// recorded step can be replayed after their contents changed.
+// What varies from step to step. Host-side values go in (StepInputs); model code sees device
+// handles only (Batch), so that a recorded step can be replayed after their contents changed.
 #pragma once
 #include <cstdint>
 #include <vector>
 
 namespace bessemer {
 
-// Rows are the step's tokens; a sequence's rows are neighbours: rows [query_start[s], query_start[s + 1]).
+// Rows are the step's tokens; those of sequence s are [query_start[s], query_start[s + 1]). Rows
+// behind the last sequence are padding.
 struct StepInputs {
   struct Group {
-    std::vector<int32_t> store_at;  // per row: block * block_tokens + offset where its KV goes; -1: stores nowhere
-    std::vector<int32_t> table;     // sequences x table_stride: block ids in order
+    // Per row: block * block_tokens + offset where its KV goes; -1: stores nowhere.
+    std::vector<int32_t> store_at;
+    std::vector<int32_t> table;  // sequences x table_stride: block ids in order
     int32_t table_stride = 0;
-    std::vector<int32_t> kv_len;    // per sequence: positions valid after this step's rows are stored
+    // Per sequence: positions valid after this step's rows are stored.
+    std::vector<int32_t> kv_len;
   };
   std::vector<int32_t> ids;          // per row
   std::vector<int32_t> positions;    // per row

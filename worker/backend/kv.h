@@ -1,4 +1,4 @@
-// Paged KV memory. A layer names its group, heads, widths and dtype, or the layer whose KV it shares.
+// Paged KV memory. A layer names its group, heads and widths, or the layer whose KV it shares.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,9 +15,9 @@ struct KvLayer {
 };
 struct KvLayout {
   int32_t block_tokens = 16;
-  DType dtype = DType::f16;             // f32, f16, bf16; i8 later
+  DType dtype = DType::f16;  // f32, f16, bf16; i8 later
   std::vector<KvLayer> layers;
-  std::vector<int32_t> group_blocks;    // blocks of each group
+  std::vector<int32_t> group_blocks;  // blocks of each group
 };
 
 // Resource: the pools of all groups.

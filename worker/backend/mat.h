@@ -8,17 +8,27 @@
 namespace bessemer {
 
 enum class DType : uint8_t {
-  f32, f16, bf16, i32, i8,
-  packed,  // a backend's private row form (int8 blocks, fp8 + row scale); only ops of that backend read it
+  f32,
+  f16,
+  bf16,
+  i32,
+  i8,
+  packed,  // a backend's private row form (int8 blocks, fp8 + row scale); only its own ops read it
 };
 
 // Bytes of one element; not for DType::packed.
 constexpr size_t dtype_bytes(DType type) {
   switch (type) {
-    case DType::f32: case DType::i32: return 4;
-    case DType::f16: case DType::bf16: return 2;
-    case DType::i8: return 1;
-    case DType::packed: break;
+    case DType::f32:
+    case DType::i32:
+      return 4;
+    case DType::f16:
+    case DType::bf16:
+      return 2;
+    case DType::i8:
+      return 1;
+    case DType::packed:
+      break;
   }
   return 0;
 }
@@ -32,8 +42,8 @@ class Buffer {
   virtual std::byte* address() = 0;
 };
 
-// Value: a view of rows = tokens in this step, cols = features. Never owns. There is no rank above 2: heads and experts are
-// read from the op's parameters.
+// Value: a view of rows = tokens in this step, cols = features. Never owns. There is no rank above
+// 2: heads and experts are read from the op's parameters.
 struct Mat {
   Buffer* buffer = nullptr;
   size_t offset_bytes = 0;
@@ -43,7 +53,9 @@ struct Mat {
 
   std::byte* data() const { return buffer->address() + offset_bytes; }
   template <typename T>
-  T* row(int32_t index) const { return reinterpret_cast<T*>(data()) + static_cast<ptrdiff_t>(index) * row_stride; }
+  T* row(int32_t index) const {
+    return reinterpret_cast<T*>(data()) + static_cast<ptrdiff_t>(index) * row_stride;
+  }
 };
 
 // Columns [at, at + count) of every row.

@@ -1,4 +1,5 @@
-// Which backends this process can use. The CPU ones are built in; others are shared libraries beside the binary.
+// Which backends this process can use. The CPU ones are built in; others are shared libraries
+// beside the binary (plugin.h).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -10,15 +11,18 @@
 namespace bessemer {
 
 struct BackendOptions {
-  int32_t threads = 0;         // CPU: 0 = what affinity and cgroup allow
-  std::string isa = {};        // CPU: "" = the best there is, "scalar", "avx2", "avx512"; for tests
+  int32_t threads = 0;             // CPU: 0 = what affinity and cgroup allow
+  std::string isa = {};            // CPU: "" = the best; "scalar", "avx2", "avx512": for tests
   std::string plugin_folder = {};  // where libbessemer-<name>.so lie; "" = beside the binary
 };
 
-// `name`: "auto", "cpu", "reference", "cuda", "vulkan". NotFound or FailedPrecondition names what is missing and the remedy.
-StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name, const BackendOptions& options);
+// `name`: "auto", "cpu", "reference", or a plug-in: "cuda", "vulkan". NotFound or
+// FailedPrecondition names what is missing and the remedy.
+StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name,
+                                                const BackendOptions& options);
 
-// One line each, for start-up logs and `bessemer --version`: "cpu: avx2, 2 threads", "cuda: not found (...)".
+// One line each, for start-up logs and `bessemer --version`: "cpu: avx2, 2 threads",
+// "cuda: not found (...)".
 std::vector<std::string> describe_backends();
 
 }  // namespace bessemer

@@ -19,14 +19,16 @@ class Weight {
 };
 using WeightPtr = std::unique_ptr<const Weight>;
 
-// Raw rows as a file holds them, already sharded by the loader: the backend never learns about ranks here. Several parts are
-// stacked by rows, each in a format of its own (in Q4_K_M files q and k are Q4_K while v may be Q6_K).
+// Raw rows as a file holds them, already sharded by the loader: the backend never learns about
+// ranks here. Several parts are stacked by rows, each in a format of its own (in Q4_K_M files q and
+// k are Q4_K while v may be Q6_K).
 struct WeightPart {
-  std::string name;                     // for errors
+  std::string name;  // for errors
   TensorType type = TensorType::f32;
-  std::span<const std::byte> bytes;     // rows x row_bytes(type, cols), row-major; valid during pack() only
+  // rows x row_bytes(type, cols), row-major; valid during pack() only
+  std::span<const std::byte> bytes;
   int32_t rows = 0, cols = 0;
-  std::span<const float> bias;          // one per row, or empty
+  std::span<const float> bias;  // one per row, or empty
 };
 
 // cos and sin for every position and rotated pair, from inverse frequencies computed in double.

@@ -13,24 +13,25 @@
 namespace bessemer {
 
 struct EngineOptions {
-  int32_t step_tokens =
-      512;  // rows per step at most: bounds how long a running stream waits for a prefill chunk
-  int32_t max_waiting =
-      256;  // requests admitted and not yet running; beyond it Rejected{queue_full}
-  int32_t mailbox_capacity = 1024;  // commands not yet seen by the engine thread
+  // Rows of a step at most: bounds how long a running stream waits for a prompt's chunk.
+  int32_t step_tokens = 512;
+  // Requests admitted that have no slot; beyond it Rejected{queue_full}.
+  int32_t max_waiting = 256;
+  // Requests not yet seen by the engine thread; beyond it submit() refuses.
+  int32_t mailbox_capacity = 1024;
 };
 
-// A snapshot that any thread may read.
+// A snapshot, taken after every pass.
 struct EngineStats {
-  uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0,
-           preemptions = 0;
-  int32_t running = 0, waiting = 0;  // requests
+  uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0;
+  uint64_t requests_finished = 0, preemptions = 0;
+  int32_t running = 0, waiting = 0;  // requests with a slot, and without
   int32_t slots_open = 0;
   int64_t backlog_tokens = 0;  // prompt tokens admitted and not yet computed
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
   int64_t step_us = 0;                                            // exponential mean
-  double prefill_tokens_per_s = 0;  // exponential mean over steps with prefill
-  bool work_pending = false;
+  double prefill_tokens_per_s = 0;  // exponential mean over steps with prompt rows
+  bool work_pending = false;        // requests that have not ended
 };
 
 class Engine {
@@ -47,9 +48,10 @@ class Engine {
   bool submit(Request request);
   // Any thread; never refused. No choices: all. An unknown or ended attempt is not an error.
   void cancel(AttemptId attempt, std::span<const int32_t> choices = {});
-  // No new requests are admitted (Rejected{draining}); running ones finish.
+  // Any thread. No new requests are admitted (Rejected{draining}); those that are here finish.
   void drain();
-  // Fails what is left and joins the thread. Idempotent.
+  // Fails what is left (Fault::shutdown) and joins the thread; not from the sink. Idempotent. Steps
+  // in flight are not waited for: the runner may still answer them.
   void stop();
   EngineStats stats() const;
 

@@ -10,8 +10,7 @@
 
 namespace bessemer {
 
-// Names an admitted request within this worker process; the service hands them out, rising, never
-// reused.
+// Names a request within this worker process; the service hands them out, rising, never reused.
 enum class AttemptId : uint64_t {};
 
 struct Request {
@@ -19,11 +18,11 @@ struct Request {
   std::vector<int32_t> prompt;  // at least one token
   int32_t n = 1;                // choices
   int32_t max_tokens = 0;       // output tokens per choice; at least 1
-  SamplingParams sampling;  // its ranges point into `tokens` and `floats`; stop_ids end a choice
+  SamplingParams sampling;      // its ranges point into `tokens` and `floats`
   std::vector<int32_t> tokens;
   std::vector<float> floats;
-  int32_t top_logprobs = -1;     // -1: none
-  int32_t prompt_logprobs = -1;  // -1: none
+  int32_t top_logprobs = -1;     // alternatives per output token; -1: no logprobs
+  int32_t prompt_logprobs = -1;  // the same per prompt token
   int32_t priority = 0;          // higher goes first
   TimePoint deadline = TimePoint::max();
 };
@@ -31,45 +30,55 @@ struct Request {
 enum class EndReason : uint8_t { stop, length, cancelled };
 enum class RejectReason : uint8_t { queue_full, draining, too_large, bad_input };
 
+// In tokens.
 struct Usage {
-  int32_t prompt = 0, cached = 0, recomputed = 0;
-  std::vector<int32_t> generated;  // per choice
+  int32_t prompt = 0;
+  int32_t cached = 0;              // of the prompt, found in the prefix cache
+  int32_t recomputed = 0;          // computed again after a preemption
+  std::vector<int32_t> generated;  // per choice, as delivered: without the stop id
 };
+// 0: it did not come to that.
 struct Timing {
-  int64_t queued_us = 0, prefill_us = 0, first_token_us = 0, total_us = 0;
+  int64_t queued_us = 0;       // from arrival to the first step
+  int64_t prefill_us = 0;      // from there to the first token
+  int64_t first_token_us = 0;  // from arrival
+  int64_t total_us = 0;        // from arrival
   int32_t preemptions = 0;
 };
 
-// Events of one attempt, in order: Admitted or Rejected; then Progress, PromptLogprobs, Tokens,
+// Events of one attempt, in order: Admitted or Rejected; then Progress, PromptScores, Tokens and
 // ChoiceEnd; then one terminal event, Done or Failed (a Rejected is terminal too). E3: nothing
 // after it.
 struct Admitted {
-  int32_t queue_position = 0;
-  int64_t backlog_tokens = 0;
+  int32_t queue_position = 0;  // requests that wait before it
+  int64_t backlog_tokens = 0;  // prompt tokens to be computed before its own
 };
 struct Rejected {
   RejectReason reason;
   std::string detail;
 };
+// Prompt tokens computed so far; at most one a step.
 struct Progress {
   int32_t prefilled = 0;
-};  // prompt tokens computed so far, at most one per step
+};
+// Of prompt[first], prompt[first + 1] ...: the token itself, then its alternatives. The parts of
+// one request follow each other without a gap, from prompt[1] on.
 struct PromptScores {
   int32_t first = 0;
-  int32_t per_token = 0;
+  int32_t per_token = 0;  // entries
   std::vector<Logprob> logprobs;
-};  // of prompt[first...]
+};
 struct Tokens {
-  int32_t choice = 0, offset = 0;  // offset: output tokens of this choice before these
+  int32_t choice = 0;
+  int32_t offset = 0;  // output tokens of this choice before these
   std::vector<int32_t> ids;
-  std::vector<Logprob>
-      logprobs;  // per id: 1 + top_logprobs entries, the chosen first; empty without logprobs
+  std::vector<Logprob> logprobs;  // 1 + top_logprobs per id, the chosen first; or none at all
 };
 struct ChoiceEnd {
   int32_t choice = 0;
   EndReason reason{};
-  int32_t stop_id = -1;
-  int32_t end_offset = 0;
+  int32_t stop_id = -1;    // what was drawn and is no part of the output; -1: another reason
+  int32_t end_offset = 0;  // output tokens delivered
 };
 struct Done {
   Usage usage;

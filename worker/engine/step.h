@@ -20,13 +20,12 @@ namespace bessemer {
 using StepId = uint64_t;
 
 // Facts: model and backend -> engine, once, at start.
-// -----------------------------------------------------------------
 
 enum class Retain : uint8_t {
   all,
   window,
-  fixed
-};  // fixed: written once by an Encode (cross attention)
+  fixed,  // written once by an Encode (cross attention)
+};
 struct KvGroup {
   Retain retain = Retain::all;
   int32_t block_tokens = 16, block_count = 0, window = 0, sinks = 0;
@@ -44,7 +43,7 @@ struct Limits {
 };
 
 // Slot: one row of the ranks' tables (token history, length, block tables, sampler state), reused
-// after close. ---------
+// after close.
 
 struct Open {
   int32_t slot = 0, choice = 0;
@@ -71,8 +70,7 @@ enum class Want : uint8_t {
   nothing,
   sample,
   score,             // log p(history[i + 1]) of every row whose successor is in the history
-  score_and_sample,  // the same, and a sample of the last row: a prompt's last chunk with prompt
-                     // logprobs
+  score_and_sample,  // both, the sample of the last row: the last chunk of a prompt with logprobs
 };
 // begin = the slot's length on the device: where the step before ends, known there before the host
 // knows it.
@@ -100,9 +98,10 @@ struct StepPlan {
 // One per Work. No finish reason: the engine decides that at commit and drops tokens after the
 // stop.
 struct Outcome {
-  Range tokens;             // StepResult::tokens: what was sampled, 0 or 1 without drafts
-  Range logprobs;           // StepResult::logprobs: of the sampled token, chosen first
-  Range scores;             // StepResult::logprobs: per scored row 1 + score_logprobs entries
+  Range tokens;    // StepResult::tokens: what was sampled, 0 or 1 without drafts
+  Range logprobs;  // StepResult::logprobs: of the sampled token, chosen first
+  Range scores;    // StepResult::logprobs: per scored row 1 + score_logprobs entries, or as
+                   // many as the vocabulary has; fewer: a row was no distribution (numeric)
   Fault fault = Fault::ok;  // this slot alone
 };
 struct StepResult {

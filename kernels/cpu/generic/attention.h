@@ -1,15 +1,18 @@
 // Attention over paged KV, the same for every instruction set; include after its vec.h.
 //
-// Arithmetic of one query (E5: it depends on the query, its position and the sequence's KV, nothing
-// else)
-//   chunk c holds positions [128 c, 128 c + 128). For the visible ones of a chunk:
-//     s_j = (q . k_j) * scale, the product one fma chain in order of the key's dimensions
-//     m = max s_j;  p_j = exp(s_j - m);  l = sum of p_j in 16 lanes (lane = j mod 16), lanes as
-//     sum() does it o = one fma chain of p_j v_j in order of j
-//   chunks are joined oldest first, M, L, O so far: N = max(M, m), a = exp(M - N), b = exp(m - N),
-//     L = fma(l, b, L a), O = fma(o, b, O a), M = N; out = O / L.
-// A chunk's m, l and o need no other chunk, so that they may be computed apart and joined later
-// with the same result.
+// Arithmetic of one query (E5: it depends on the query, its position and the sequence's KV alone)
+//   Chunk c holds positions [128 c, 128 c + 128). Over the visible positions j of a chunk:
+//     s_j = (q . k_j) * scale   the product is one fma chain in order of the key's dimensions
+//     m   = max s_j
+//     p_j = exp(s_j - m)
+//     l   = sum of p_j          in 16 lanes, lane j mod 16, which are joined as sum() does it
+//     o   = sum of p_j v_j      one fma chain in order of j
+//   Chunks are joined oldest first; M, L, O are the result so far:
+//     N = max(M, m), a = exp(M - N), b = exp(m - N)
+//     L = fma(l, b, L a), O = fma(o, b, O a), M = N
+//   and in the end out = O / L.
+// A chunk's m, l and o need no other chunk: they may be computed apart and joined later with the
+// same result.
 #pragma once
 #include "kernels/cpu/generic/math.h"
 #include "kernels/cpu/kernels.h"
@@ -17,14 +20,14 @@
 namespace bessemer::kernels {
 namespace {
 
-constexpr int kQueriesAtOnce =
-    4;  // queries of one micro-kernel: loaded keys and values serve all of them
+// Queries of one micro-kernel: loaded keys and values serve all of them.
+constexpr int kQueriesAtOnce = 4;
 
 struct QueryRun {
   const AttentionArgs& args;
-  float *scores, *partial;  // per query: [kKvChunk], [kMaxValueWidth]
-  float largest_so_far[kQueriesPerCall],
-      total_so_far[kQueriesPerCall];  // M, L; O lies in the output
+  float *scores, *partial;                // per query: [kKvChunk], [kMaxValueWidth]
+  float largest_so_far[kQueriesPerCall];  // M
+  float total_so_far[kQueriesPerCall];    // L; O lies in the output
 
   const float* q(int32_t i) const {
     const int32_t at = args.first_query + i;

@@ -2,13 +2,14 @@
 // vec.h and dots.h.
 //
 // Arithmetic of one output, whatever the number of rows at hand (E5):
-//   quantised  acc = 0; for each block in K order: acc = fma((float)dot, d * da, acc), dot the
-//   exact integer product of the
-//              block (quants less their offset), d and da the scales; then, with a minimum, acc =
-//              fma(m, da * sum, acc). Formats with two scales a block do this for the first 16
-//              inputs, then for the last 16, with da * (float)sum of each half.
-//   floats     acc = 0; for each input in order: acc = fma(w, x, acc).
-//   both       out = acc, or acc + bias.
+//   quantised  for each block of 32 inputs in order, acc = 0 at first:
+//                acc = fma((float)dot, d * da, acc)   dot: the exact product of the quants less
+//                                                     their offset; d, da: the scales
+//                acc = fma(m, da * sum, acc)          formats with a minimum m; sum: of the
+//                                                     activations' quants
+//              Formats with a scale for each 16 inputs do this for the first, then the last half.
+//   floats     for each input in order, acc = 0 at first: acc = fma(w, x, acc)
+//   both       out = acc, or acc + bias
 #pragma once
 #include "kernels/cpu/generic/math.h"
 #include "kernels/cpu/kernels.h"

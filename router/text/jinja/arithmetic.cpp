@@ -91,8 +91,7 @@ StatusOr<Value> apply_doubles(Operator how, double a, double b) {
                                                  : whole);
     }
     case Operator::modulo:
-      return number_value(
-          std::isinf(b) && std::isfinite(a) && a != 0 && (a < 0) != (b < 0) ? b : modulo(a, b));
+      return number_value(modulo(a, b));
     case Operator::power:
       return raise(a, b);
   }
@@ -122,6 +121,14 @@ StatusOr<Value> join_texts(Runtime& runtime, const Value& a, const Value& b) {
   return result;
 }
 
+// `unit` over and over until `room`, a multiple of it, is full.
+template <typename T>
+void fill_repeatedly(std::span<const T> unit, std::span<T> room) {
+  for (size_t at = 0; at < room.size(); at += unit.size()) {
+    std::copy(unit.begin(), unit.end(), room.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+}
+
 StatusOr<Value> repeat(Runtime& runtime, const Value& value, Int times) {
   if (times < 0 || value.size == 0) times = 0;
   const size_t unit = value.is(Kind::string) ? 1 : sizeof(Value);
@@ -133,13 +140,13 @@ StatusOr<Value> repeat(Runtime& runtime, const Value& value, Int times) {
   const auto count = static_cast<size_t>(times);
   if (value.is(Kind::string)) {
     ASSIGN_OR_RETURN(const std::span<char> text, runtime.array<char>(count * value.size));
-    for (size_t i = 0; i < text.size(); ++i) text[i] = value.chars[i % value.size];
+    fill_repeatedly<char>({value.chars, value.size}, text);
     Value result = text_value({text.data(), text.size()});
     result.flavour = value.flavour;
     return result;
   }
   ASSIGN_OR_RETURN(const std::span<Value> items, runtime.array<Value>(count * value.size));
-  for (size_t i = 0; i < items.size(); ++i) items[i] = value.items[i % value.size];
+  fill_repeatedly<Value>(value.elements(), items);
   return value.is(Kind::tuple) ? tuple_value(items) : list_value(items);
 }
 

@@ -250,6 +250,7 @@ StatusOr<size_t> find_position(Runtime& runtime, const Dict& dict, const Value& 
   for (size_t slot = code;; ++slot) {
     const uint32_t place = dict.slots[slot & (dict.slots.size() - 1)];
     if (place == 0) return kNowhere;
+    RETURN_IF_ERROR(runtime.charge());  // keys may have been chosen to collide
     ASSIGN_OR_RETURN(const bool found, matches(place - 1));
     if (found) return place - 1;
   }

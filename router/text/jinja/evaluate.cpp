@@ -11,14 +11,10 @@ namespace bessemer::jinja {
 StatusOr<Value> Interpreter::evaluate(const Expression& node) {
   if (node.kind == ExpressionKind::constant) return as<Constant>(node).value;
   if (node.kind == ExpressionKind::name) return read(as<Name>(node));
-  ++depth_;
-  Status status = runtime_.charge();
-  if (depth_ > kMaxEvaluationDepth) {
-    status = absl::ResourceExhaustedError(fmt::format(
-        "macros or loops call each other more than {} levels deep", kMaxEvaluationDepth));
-  }
+  const Level level(*this);
+  Status status = level.check();
+  if (status.ok()) status = runtime_.charge();
   StatusOr<Value> value = status.ok() ? evaluate_here(node) : StatusOr<Value>(status);
-  --depth_;
   if (!value.ok() && !failed_at_) failed_at_ = node.offset;
   return value;
 }

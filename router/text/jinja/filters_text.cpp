@@ -60,6 +60,7 @@ Texts trim(Runtime& runtime, const Value& self, const Arguments& given) {
   RETURN_IF_ERROR(runtime.charge_bytes(text.size));
   if (given[0].is_none_or_missing()) return text_value(unicode::strip(text.text()));
   ASSIGN_OR_RETURN(const std::string_view chars, need_text(given[0], "trim"));
+  RETURN_IF_ERROR(runtime.charge_bytes(text.size * (1 + chars.size() / 64)));
   return text_value(unicode::strip(text.text(), chars));
 }
 
@@ -71,9 +72,8 @@ Texts replace(Runtime& runtime, const Value& self, const Arguments& given) {
   if (!given[2].is_none_or_missing()) {
     ASSIGN_OR_RETURN(count, need_int(given[2], "'count'"));
   }
-  RETURN_IF_ERROR(runtime.charge_bytes(text.size));
   TextBuilder out(runtime);
-  RETURN_IF_ERROR(replace_text(out, text.text(), old_text.text(), new_text.text(), count));
+  RETURN_IF_ERROR(replace_text(runtime, out, text.text(), old_text.text(), new_text.text(), count));
   return out.take(runtime);
 }
 
@@ -101,11 +101,9 @@ Texts indent(Runtime& runtime, const Value& self, const Arguments& given) {
 }
 
 Texts truncate_text(Runtime& runtime, const Value& self, const Arguments& given) {
-  if (self.is(Kind::undefined)) return self;
-  ASSIGN_OR_RETURN(const std::string_view text, need_text(self, "truncate"));
-  Int length = 255, leeway = 5;
+  Int limit = 255, leeway = 5;
   if (given[0].given()) {
-    ASSIGN_OR_RETURN(length, need_int(given[0], "'length'"));
+    ASSIGN_OR_RETURN(limit, need_int(given[0], "'length'"));
   }
   if (!given[3].is_none_or_missing()) {
     ASSIGN_OR_RETURN(leeway, need_int(given[3], "'leeway'"));
@@ -115,13 +113,14 @@ Texts truncate_text(Runtime& runtime, const Value& self, const Arguments& given)
     ASSIGN_OR_RETURN(end, need_text(given[2], "truncate"));
   }
   const auto end_size = static_cast<Int>(unicode::length(end));
-  if (length < end_size) return fail("expected length >= {}, got {}", end_size, length);
+  if (limit < end_size) return fail("expected length >= {}, got {}", end_size, limit);
   if (leeway < 0) return fail("expected leeway >= 0, got {}", leeway);
-  RETURN_IF_ERROR(runtime.charge_bytes(text.size()));
-  const auto size = static_cast<Int>(unicode::length(text));
-  if (size <= length || size - length <= leeway) return self;
+  RETURN_IF_ERROR(runtime.charge_bytes(self.is(Kind::string) ? self.size : 0));
+  ASSIGN_OR_RETURN(const Int size, length(self));
+  if (size <= limit || size - limit <= leeway) return self;
+  ASSIGN_OR_RETURN(const std::string_view text, need_text(self, "truncate"));
   std::string_view kept =
-      text.substr(0, unicode::offset_of(text, static_cast<size_t>(length - end_size)));
+      text.substr(0, unicode::offset_of(text, static_cast<size_t>(limit - end_size)));
   if (!truthy(given[1])) kept = kept.substr(0, kept.rfind(' '));
   return runtime.text(std::string(kept).append(end));
 }

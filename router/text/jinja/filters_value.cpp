@@ -124,24 +124,27 @@ Result round(Runtime& runtime, const Value& self, const Arguments& given) {
 }
 
 Result filesizeformat(Runtime& runtime, const Value& self, const Arguments& given) {
-  const Value no_default[] = {Value{}};
-  ASSIGN_OR_RETURN(const Value size, float_filter(runtime, self, {no_default, {}}));
+  const std::optional<double> number = self.is(Kind::string) ? parse_number(self.text())
+                                       : self.is_number()    ? std::optional(self.as_double())
+                                                             : std::nullopt;
+  if (!number) return fail("'filesizeformat' needs a number, not {}", type_name(self));
+  const double size = *number;
   const bool binary = truthy(given[0]);
   const double base = binary ? 1024 : 1000;
-  if (size.number == 1) return text_value("1 Byte");
-  if (size.number < base) {
-    ASSIGN_OR_RETURN(const Int bytes, truncate(size.number));
+  if (size == 1) return text_value("1 Byte");
+  if (size < base) {
+    ASSIGN_OR_RETURN(const Int bytes, truncate(size));
     return runtime.text(fmt::format("{} Bytes", bytes));
   }
   constexpr std::string_view kPrefixes = "kMGTPEZY";
   double unit = base;
   size_t i = 0;
-  while (i + 1 < kPrefixes.size() && size.number >= unit * base) {
+  while (i + 1 < kPrefixes.size() && size >= unit * base) {
     unit *= base;
     ++i;
   }
   const char prefix = binary && i == 0 ? 'K' : kPrefixes[i];
-  return runtime.text(fmt::format("{:.1f} {}{}B", size.number / unit, prefix, binary ? "i" : ""));
+  return runtime.text(fmt::format("{:.1f} {}{}B", size / unit, prefix, binary ? "i" : ""));
 }
 
 constexpr Native kFilters[] = {

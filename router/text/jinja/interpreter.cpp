@@ -8,24 +8,6 @@
 
 namespace bessemer::jinja {
 
-// One statement or expression under evaluation.
-class Interpreter::Level {
- public:
-  explicit Level(Interpreter& interpreter) : depth_(interpreter.depth_) { ++depth_; }
-  ~Level() { --depth_; }
-  Level(const Level&) = delete;
-  Level& operator=(const Level&) = delete;
-  Status check() const {
-    if (depth_ <= kMaxEvaluationDepth) [[likely]]
-      return {};
-    return absl::ResourceExhaustedError(fmt::format(
-        "macros or loops call each other more than {} levels deep", kMaxEvaluationDepth));
-  }
-
- private:
-  int& depth_;
-};
-
 // The items of a loop that pass its test. The test runs when the loop wants the next item, not
 // before.
 class Interpreter::TestedIterator final : public Iterator {
@@ -66,6 +48,13 @@ class Interpreter::TestedIterator final : public Iterator {
   Iterator* source_;
   Scope* scope_;
 };
+
+Status Interpreter::Level::check() const {
+  if (depth_ <= kMaxEvaluationDepth) [[likely]]
+    return {};
+  return absl::ResourceExhaustedError(
+      fmt::format("macros or loops call each other more than {} levels deep", kMaxEvaluationDepth));
+}
 
 Interpreter::Interpreter(const Program& program, Runtime& runtime, const Dict& variables)
     : program_(program), runtime_(runtime) {

@@ -21,7 +21,18 @@ class Interpreter {
  private:
   enum class Flow : uint8_t { next, break_loop, continue_loop };
   class TestedIterator;
-  class Level;
+  // One statement or expression under evaluation.
+  class Level {
+   public:
+    explicit Level(Interpreter& interpreter) : depth_(interpreter.depth_) { ++depth_; }
+    ~Level() { --depth_; }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+    Status check() const;
+
+   private:
+    int& depth_;
+  };
 
   StatusOr<Flow> run(Block block);
   StatusOr<Flow> run(const Statement& statement);

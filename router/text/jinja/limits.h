@@ -26,10 +26,11 @@ struct Limits {
   // One step is a node of the template evaluated, or 64 bytes of text worked through. A
   // conversation of 1,000 messages takes about 100,000; ten million take below a second.
   uint64_t steps = 10'000'000;
-  // Values made while rendering. Everything lives until the end of the rendering.
-  size_t memory_bytes = size_t{256} << 20;
+  // Values made while rendering; they live until its end. A prompt is copied two or three times on
+  // its way.
+  size_t memory_bytes = size_t{128} << 20;
   // A million tokens are about 5 MiB.
-  size_t output_bytes = size_t{64} << 20;
+  size_t output_bytes = size_t{32} << 20;
 };
 
 }  // namespace bessemer::jinja

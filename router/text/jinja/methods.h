@@ -21,8 +21,8 @@ bool changes_object(const Value& object, std::string_view name);
 // Where `needle` begins in `text` at or behind `from`; npos: nowhere. Linear in both.
 size_t find_text(std::string_view text, std::string_view needle, size_t from = 0);
 // Python's str.replace(); count < 0: all of them.
-Status replace_text(TextBuilder& out, std::string_view text, std::string_view old_text,
-                    std::string_view new_text, Int count);
+Status replace_text(Runtime& runtime, TextBuilder& out, std::string_view text,
+                    std::string_view old_text, std::string_view new_text, Int count);
 // Python's str.splitlines().
 std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends);
 // Padded to `width` characters as str.center() does.

@@ -126,9 +126,8 @@ Result replace(Runtime& runtime, const Value& self, const Arguments& given) {
   if (given[2].given()) {
     ASSIGN_OR_RETURN(limit, need_int(given[2], "the count"));
   }
-  RETURN_IF_ERROR(runtime.charge_bytes(self.size));
   TextBuilder out(runtime);
-  RETURN_IF_ERROR(replace_text(out, self.text(), old_text, new_text, limit));
+  RETURN_IF_ERROR(replace_text(runtime, out, self.text(), old_text, new_text, limit));
   return out.take(runtime);
 }
 
@@ -448,7 +447,8 @@ const Native* find_text_method(std::string_view name) {
 }
 
 size_t find_text(std::string_view text, std::string_view needle, size_t from) {
-  if (from > text.size()) return npos;
+  if (from > text.size() || needle.size() > text.size() - from) return npos;
+  if (needle.empty()) return from;
   // memmem is linear; string_view::find takes the product of both sizes in the worst case.
   const void* const found =
       memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
@@ -456,8 +456,9 @@ size_t find_text(std::string_view text, std::string_view needle, size_t from) {
                           : static_cast<size_t>(static_cast<const char*>(found) - text.data());
 }
 
-Status replace_text(TextBuilder& out, std::string_view text, std::string_view old_text,
-                    std::string_view new_text, Int count) {
+Status replace_text(Runtime& runtime, TextBuilder& out, std::string_view text,
+                    std::string_view old_text, std::string_view new_text, Int count) {
+  RETURN_IF_ERROR(runtime.charge_bytes((old_text.empty() ? 16 : 1) * text.size()));
   size_t done = 0;
   Int replaced = 0;
   const auto may = [&] { return (count < 0 || replaced < count) && !out.full(); };

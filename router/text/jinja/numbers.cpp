@@ -161,20 +161,18 @@ StatusOr<Int> multiply(Int a, Int b) {
 }
 
 StatusOr<Int> power(Int base, Int exponent) {
+  if (exponent == 0) return 1;
+  if (base == 0 || base == 1) return base;
+  if (base == -1) return (exponent & 1) == 0 ? 1 : -1;
   Int result = 1;
-  while (exponent > 0) {
+  while (true) {
     if ((exponent & 1) != 0) {
       ASSIGN_OR_RETURN(result, multiply(result, base));
     }
     exponent >>= 1;
-    if (exponent == 0 || base == 0 || base == 1) break;
-    if (base == -1) {
-      base = 1;
-      continue;
-    }
+    if (exponent == 0) return result;
     ASSIGN_OR_RETURN(base, multiply(base, base));
   }
-  return result;
 }
 
 StatusOr<Int> floor_divide(Int a, Int b) {

@@ -59,9 +59,9 @@ class Chunker {
 
   // Two dashes or more between words begin at `at`.
   bool dash_behind_word(size_t at) const {
+    if (at == 0 || !may_precede_dash(text_[at - 1])) return false;
     const size_t end = behind_dashes(at);
-    return end >= at + 2 && at > 0 && may_precede_dash(text_[at - 1]) && end < text_.size() &&
-           unicode::is_word(text_[end]);
+    return end >= at + 2 && end < text_.size() && unicode::is_word(text_[end]);
   }
 
   // The hyphen at `at` stands within a word, with letters enough on both sides.

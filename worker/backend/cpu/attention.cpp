@@ -50,16 +50,17 @@ void CpuBackend::attend(Mat out, const Mat& q, const KvPool& kv, int32_t layer, 
   check_shapes(out, q, memory.shape, batch, p);
   const Batch::Group& group = batch.groups[static_cast<size_t>(memory.shape.group)];
   const int32_t heads = p.query_heads / p.kv_heads;
-  CHECK(first_task_.size() == static_cast<size_t>(batch.sequences) + 1);
-  first_task_[0] = 0;
+  const std::span first_task =
+      std::span(first_task_).first(static_cast<size_t>(batch.sequences) + 1);
+  first_task[0] = 0;
   for (int32_t s = 0; s < batch.sequences; ++s) {
     const auto i = static_cast<size_t>(s);
-    first_task_[i + 1] = first_task_[i] + calls_of(batch, s, heads) * p.kv_heads;
+    first_task[i + 1] = first_task[i] + calls_of(batch, s, heads) * p.kv_heads;
   }
-  pool_->run(first_task_.back(), [&](int32_t task, int32_t thread) {
-    const auto after = std::ranges::upper_bound(first_task_, task);
-    const auto s = static_cast<int32_t>(after - first_task_.begin()) - 1;
-    const int32_t within = task - first_task_[static_cast<size_t>(s)];
+  pool_->run(first_task.back(), [&](int32_t task, int32_t thread) {
+    const auto after = std::ranges::upper_bound(first_task, task);
+    const auto s = static_cast<int32_t>(after - first_task.begin()) - 1;
+    const int32_t within = task - first_task[static_cast<size_t>(s)];
     const int32_t calls = calls_of(batch, s, heads), kv_head = within / calls;
     const int32_t first_query = within % calls * kernels::kQueriesPerCall;
     const int32_t row = batch.query_start.address[s], end = batch.query_start.address[s + 1];

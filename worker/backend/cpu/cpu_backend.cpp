@@ -58,7 +58,8 @@ Status CpuBackend::reserve_workspace(int32_t, int32_t, int32_t) {
 
 void CpuBackend::begin_step(const StepInputs& inputs, Batch& batch) {
   steps_.upload(inputs, batch);
-  first_task_.resize(static_cast<size_t>(batch.sequences) + 1);
+  // Only grows: the step before may still have to run.
+  first_task_.resize(std::max(first_task_.size(), static_cast<size_t>(batch.sequences) + 1));
 }
 
 void CpuBackend::move_kv(KvPool& kv, std::span<const KvMove> moves) {

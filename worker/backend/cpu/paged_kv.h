@@ -1,7 +1,7 @@
 // The CPU backend's KV memory. Per layer, one piece for keys and one for values:
-//   keys    [block][head][key_width][block_tokens]    16 positions are neighbours: scores of 16
-//   positions without a shuffle values  [block][head][block_tokens][value_width]  columns are
-//   neighbours
+//   keys    [block][head][key_width][block_tokens]
+//   values  [block][head][block_tokens][value_width]
+// With positions as neighbours a register of keys gives 16 scores without a shuffle.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -18,12 +18,10 @@ constexpr int kPausesPerLook = 32;  // about a microsecond between looks at the 
 
 constexpr uint64_t kTaskBits = 20;
 constexpr uint64_t kTaskMask = (uint64_t{1} << kTaskBits) - 1;
-// The next-task field may run past `tasks` by one for each thread; the field must not overflow into
-// the count.
 static_assert(ThreadPool::kMaxTasks <= 1 << kTaskBits);
 
-constexpr uint32_t kFloatMode =
-    0x1f80;  // MXCSR at reset: nearest even, all exceptions masked, FTZ and DAZ off
+// MXCSR at reset: nearest even, all exceptions masked, FTZ and DAZ off.
+constexpr uint32_t kFloatMode = 0x1f80;
 
 // True as soon as `done` is, false after kSpin.
 template <typename Done>
@@ -73,6 +71,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::run_erased(int32_t tasks, Call call, const void* function) {
+  // Every thread may claim once in vain; that must not run over into the next field.
   CHECK(tasks >= 0 && tasks < kMaxTasks - kMaxThreads);
   if (tasks <= 1 || workers_.empty()) {
     for (int32_t task = 0; task < tasks && !aborted(); ++task) call(function, task, 0);

@@ -2,19 +2,17 @@
 //
 // Invariants
 //   T1  run() returns after every task has run once (or was skipped by abort), and not before.
-//   T2  Nobody waits for a thread that has not begun a task: a thread that the system is slow to
-//   wake finds the loop done.
-//       The caller alone can finish any loop, so a loaded machine slows the pool but never stops
-//       it.
+//   T2  Nobody waits for a thread that has not begun a task: one that the system is slow to wake
+//       finds the loop done. The caller alone can finish any loop, so a loaded machine slows the
+//       pool but never stops it.
 //   T3  A thread spins for kSpin at most, then sleeps in the kernel: an idle pool uses no CPU.
 //   T4  Every thread works with the same floating-point mode (FloatMode), so which one ran a task
-//   cannot show in the result.
+//       cannot show in the result.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
-#include <type_traits>
 #include <vector>
 
 #include "common/status.h"
@@ -71,10 +69,9 @@ class ThreadPool {
   bool run_tasks(int32_t thread);
   void await_tasks(uint32_t tasks);
 
-  // What everyone reads and claims from, apart from what workers write when they finish.
-  //   claim_: loop number (24 bits), tasks (20), next task (20). One fetch_add tells a thread its
-  //   task and whether there is one in the very loop that the number belongs to; that loop's call_
-  //   and function_ stay put until the task is done (T1).
+  // Loop number (24 bits), tasks (20), next task (20). One fetch_add gives a thread its task and
+  // says whether there is one in the very loop that the number belongs to; that loop's call_ and
+  // function_ stay put until the task is done (T1).
   alignas(64) std::atomic<uint64_t> claim_ = 0;
   Call call_ = nullptr;
   const void* function_ = nullptr;
