@@ -96,7 +96,6 @@ class Cluster:
             assert time.monotonic() < deadline, "the cluster did not start:\n" + self.log()
         self.host, self.port = found.group(1), int(found.group(2))
         self.url = f"http://{self.host}:{self.port}"
-        self.wait_ready()
 
     def wait_ready(self, seconds=START_SECONDS):
         wait_until(lambda: all(w["state"] == "ready" for w in self.state()["workers"]), seconds, "all workers ready")

@@ -139,6 +139,11 @@ def test_a_worker_killed_in_mid_stream(own_cluster):
     cluster.wait_idle()
 
 
+def test_announced_means_served(model):
+    with Cluster(model) as cluster:
+        assert [worker["state"] for worker in cluster.state()["workers"]] == ["ready"] * 2
+
+
 def test_all_workers_killed_and_back(own_cluster):
     cluster = own_cluster
     name = cluster.get("/v1/models")["data"][0]["id"]
