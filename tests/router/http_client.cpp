@@ -12,8 +12,11 @@
 
 namespace bessemer {
 
-HttpClient::HttpClient(uint16_t port, std::chrono::milliseconds timeout) {
+HttpClient::HttpClient(uint16_t port, std::chrono::milliseconds timeout, int receive_buffer) {
   socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (receive_buffer > 0) {  // before the connection: it bounds the window
+    setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);

@@ -19,7 +19,9 @@ struct ClientResponse {
 
 class HttpClient {
  public:
-  explicit HttpClient(uint16_t port, std::chrono::milliseconds timeout = std::chrono::seconds(10));
+  // `receive_buffer`: of the socket, in bytes; 0: the system's.
+  explicit HttpClient(uint16_t port, std::chrono::milliseconds timeout = std::chrono::seconds(10),
+                      int receive_buffer = 0);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
 
