@@ -1,5 +1,6 @@
 #include "cli/run/http_stream.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <thread>
@@ -8,6 +9,8 @@
 #include <boost/asio/experimental/as_tuple.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+
+#include "common/json.h"
 
 namespace bessemer {
 namespace {
@@ -101,6 +104,19 @@ class Exchange {
   Status status_;
 };
 
+// What GET /bessemer/state says of the workers.
+bool all_ready(const std::string& state) {
+  const StatusOr<json::value> parsed = parse_json(state);
+  const json::object* fields = parsed.ok() ? parsed->if_object() : nullptr;
+  const json::value* workers = fields == nullptr ? nullptr : fields->if_contains("workers");
+  if (workers == nullptr || !workers->is_array() || workers->get_array().empty()) return false;
+  return std::ranges::all_of(workers->get_array(), [](const json::value& worker) {
+    const json::object* one = worker.if_object();
+    const json::value* ready = one == nullptr ? nullptr : one->if_contains("state");
+    return ready != nullptr && ready->is_string() && ready->get_string() == "ready";
+  });
+}
+
 }  // namespace
 
 StatusOr<ServerAddress> parse_server_url(const std::string& url) {
@@ -140,21 +156,20 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
   return Exchange(server, std::move(request), on_data).run();
 }
 
-Status wait_for_model(const ServerAddress& server, int timeout_s) {
+Status wait_for_workers(const ServerAddress& server, int timeout_s) {
   constexpr auto kPoll = std::chrono::milliseconds(50);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
   while (std::chrono::steady_clock::now() < deadline) {
     std::string body;
-    const StatusOr<HttpAnswer> answer = http_exchange(server, "GET", "/v1/models", "",
+    const StatusOr<HttpAnswer> answer = http_exchange(server, "GET", "/bessemer/state", "",
                                                       [&](std::string_view data) { body += data; });
     if (answer.ok() && answer->interrupted) return absl::CancelledError("interrupted");
-    if (answer.ok() && answer->status == 200 && body.find("\"id\"") != std::string::npos)
-      return absl::OkStatus();
+    if (answer.ok() && answer->status == 200 && all_ready(body)) return absl::OkStatus();
     std::this_thread::sleep_for(kPoll);
   }
-  return absl::DeadlineExceededError("no worker has joined the router at http://" + server.host +
-                                     ":" + server.port + " after " + std::to_string(timeout_s) +
-                                     " s");
+  return absl::DeadlineExceededError("not every worker has joined the router at http://" +
+                                     server.host + ":" + server.port + " after " +
+                                     std::to_string(timeout_s) + " s");
 }
 
 }  // namespace bessemer

@@ -30,8 +30,7 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
                                    const std::string& target, const std::string& body,
                                    const std::function<void(std::string_view)>& on_data);
 
-// Waits until the server lists a model, that is until a worker has joined it; DeadlineExceeded
-// after `timeout_s`.
-Status wait_for_model(const ServerAddress& server, int timeout_s);
+// Waits until every worker of the server has joined it; DeadlineExceeded after `timeout_s`.
+Status wait_for_workers(const ServerAddress& server, int timeout_s);
 
 }  // namespace bessemer

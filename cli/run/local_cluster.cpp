@@ -64,7 +64,7 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
     RETURN_IF_ERROR(wait_ready(child, spec.name));
   }
   cluster->address_ = {"127.0.0.1", std::to_string(router.port)};
-  RETURN_IF_ERROR(wait_for_model(cluster->address_, kJoinTimeoutS));
+  RETURN_IF_ERROR(wait_for_workers(cluster->address_, kJoinTimeoutS));
   return cluster;
 }
 

@@ -66,7 +66,7 @@ void announce(const RouterConfig& router, const std::string& model,
               std::chrono::steady_clock::time_point start) {
   const std::string host = router.host == "0.0.0.0" ? "127.0.0.1" : router.host;
   // The processes are ready; the address is worth printing once the router has met its workers too.
-  if (const Status joined = wait_for_model({host, std::to_string(router.port)}, kJoinTimeoutS);
+  if (const Status joined = wait_for_workers({host, std::to_string(router.port)}, kJoinTimeoutS);
       !joined.ok()) {
     log().warn("{}", std::string(joined.message()));
   }

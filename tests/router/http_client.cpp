@@ -131,7 +131,7 @@ ClientResponse HttpClient::read_response(bool head_only) {
     response.complete = buffer_.size() >= length;
     response.body = buffer_.substr(0, length);
     buffer_.erase(0, length);
-  } else if (response.headers["transfer-encoding"] == "chunked") {
+  } else if (response.headers.contains("transfer-encoding")) {
     ended_ = false;
     while (next_chunk()) {
     }
