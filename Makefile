@@ -1,11 +1,12 @@
 # A thin face over CMake presets. Every target installs what it needs (Debian 12, root or sudo) and can be run again at will.
 #
 #   make serve    build, fetch the small default model, start a router and two workers on this machine
-#   make test     what CI runs: build, unit, contract, differential and end-to-end tests, sanitizer builds
+#   make test     what CI runs: build, unit, contract, differential, parity and end-to-end tests, style
+#   make test-asan, make test-tsan   the suite under ASan and UBSan; the concurrent core under TSan
 #   make build    build/release/bessemer
 #   make bench    kernels against the roofline, router overhead
 #   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
-#   make soak     long runs: load with disconnects, scheduler simulation
+#   make soak     64 clients with disconnects and bad requests for SOAK_SECONDS (default 600)
 #   make lint     formatting, include directions, clang-tidy
 #   make format   rewrite the sources with clang-format
 #   make clean    remove build/
@@ -20,7 +21,7 @@ JOBS    ?= $(shell nproc)
 SETUP := deploy/setup/install.sh
 
 .DEFAULT_GOAL := build
-.PHONY: serve test build bench fuzz soak lint format clean test-fast test-asan test-tsan
+.PHONY: serve test build bench fuzz soak lint format clean test-asan test-tsan
 
 build:
 	@$(SETUP) build
@@ -32,10 +33,8 @@ serve: build
 	@build/release/bessemer pull $(MODEL)
 	@exec build/release/bessemer serve --model $(MODEL) --workers $(WORKERS) --port $(PORT)
 
-test: test-fast test-asan test-tsan
-
 # The whole suite on the release build.
-test-fast: build
+test: build
 	@$(SETUP) test lint
 	@deploy/setup/python.sh
 	@build/release/bessemer pull smollm2
@@ -72,7 +71,8 @@ soak: build
 	@deploy/setup/python.sh
 	@build/release/bessemer pull smollm2
 	@cmake --build --preset release --parallel $(JOBS)
-	@SOAK_SECONDS=$(SOAK_SECONDS) ctest --preset soak
+	@BESSEMER_SOAK_SECONDS=$(SOAK_SECONDS) BESSEMER_BINARY=$(CURDIR)/build/release/bessemer \
+		build/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
 
 lint:
 	@$(SETUP) build lint

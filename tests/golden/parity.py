@@ -77,7 +77,8 @@ class Difference:
         mine, theirs = losses(logits), losses(oracle)  # -log p of every token
         self.add(Difference(
             positions=len(oracle), values=oracle.size, largest=float(np.abs(difference).max()),
-            total=float(np.abs(difference).sum(dtype=np.float64)), centred=float(np.abs(centred).sum(dtype=np.float64)), other_argmax=int(other.sum()),
+            total=float(np.abs(difference).sum(dtype=np.float64)),
+            centred=float(np.abs(centred).sum(dtype=np.float64)), other_argmax=int(other.sum()),
             sure_other_argmax=int((other & sure).sum()), sure=int(sure.sum()),
             divergence=float((np.exp(-theirs) * (mine - theirs)).sum()),
             loss=float(mine[rows, next_ids].sum()), oracle_loss=float(theirs[rows, next_ids].sum()),
