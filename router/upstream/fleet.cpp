@@ -146,7 +146,8 @@ FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
   const uint64_t incarnation = random_seed();
   for (uint32_t id = 0; id < options.workers.size(); id++) {
     WorkerSessionOptions session;
-    session.load_interval_ms = 500;  // steps carry the load too: this is the pace of an idle worker
+    session.load_interval_ms =
+        1000;  // steps carry the load too: this is the pace of an idle worker
     session.address = options.workers[id];
     session.node = options.node;
     session.version = options.version;

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import collections
 import json
+import os
 import random
 import sys
 import time
@@ -152,10 +153,10 @@ def look_at_processes(cluster, pids, before):
     time.sleep(1)
     cpu, began = sum(map(cpu_seconds, pids)), time.monotonic()
     time.sleep(4)
-    share = (sum(map(cpu_seconds, pids)) - cpu) / (time.monotonic() - began)
-    print(f"idle CPU afterwards: {share:.2%} of a core", flush=True)
+    share = (sum(map(cpu_seconds, pids)) - cpu) / (time.monotonic() - began) / os.cpu_count()
+    print(f"idle CPU afterwards: {share:.2%} of the machine", flush=True)
     if share >= 0.01:
-        problems.append(f"idle CPU {share:.1%} of a core")
+        problems.append(f"idle CPU {share:.1%} of the machine")
     return problems
 
 
