@@ -3,11 +3,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "router/text/jinja/template.h"
 
@@ -21,13 +21,6 @@ StatusOr<std::string> read_all(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-int64_t local_seconds() {
-  const time_t now = std::time(nullptr);
-  tm local{};
-  localtime_r(&now, &local);
-  return now + local.tm_gmtoff;
-}
-
 StatusOr<std::string> render(const TemplateOptions& options) {
   ASSIGN_OR_RETURN(const std::string source, read_all(options.template_path));
   ASSIGN_OR_RETURN(const std::string input, read_all(options.input_path));
@@ -38,7 +31,7 @@ StatusOr<std::string> render(const TemplateOptions& options) {
   StatusOr<jinja::Template> program = jinja::Template::compile(source);
   if (!program.ok()) return annotate(program.status(), options.template_path);
   const StatusOr<std::string> text =
-      program->render(variables->get_object(), {.limits = {}, .now_s = local_seconds()});
+      program->render(variables->get_object(), {.limits = {}, .now_s = local_calendar_seconds()});
   if (!text.ok()) return annotate(text.status(), options.template_path);
   return text;
 }

@@ -34,4 +34,8 @@ inline int64_t microseconds(Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
 
+// Seconds since 1970-01-01 00:00 by this machine's local calendar: what a template's strftime_now()
+// shows.
+int64_t local_calendar_seconds();
+
 }  // namespace bessemer

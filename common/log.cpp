@@ -1,8 +1,35 @@
 #include "common/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
+#include "common/json.h"
+
 namespace bessemer {
+namespace {
+
+// %*: the message as a JSON string.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    const std::string text = json::serialize(
+        json::string(std::string_view(message.payload.data(), message.payload.size())));
+    out.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonMessage>();
+  }
+};
+
+std::unique_ptr<spdlog::formatter> json_lines() {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<JsonMessage>('*').set_pattern(
+      R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","component":"%n","message":%*})");
+  return formatter;
+}
+
+}  // namespace
 
 void init_log(const std::string& component, const std::string& level, bool json) {
   auto logger = std::make_shared<spdlog::logger>(
@@ -10,8 +37,7 @@ void init_log(const std::string& component, const std::string& level, bool json)
   logger->set_level(spdlog::level::from_str(level == "warn" ? "warning" : level));
   logger->flush_on(spdlog::level::info);
   if (json) {
-    logger->set_pattern(
-        R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","component":"%n","message":"%v"})");
+    logger->set_formatter(json_lines());
   } else {
     logger->set_pattern("%H:%M:%S.%e %^%-7l%$ [%n] %v");
   }

@@ -142,6 +142,23 @@ bool wait_for_signal(const sigset_t& signals, std::chrono::milliseconds limit) {
   return sigtimedwait(&signals, nullptr, &time) > 0;
 }
 
+// While the model loads nothing has been promised to anyone: a stop signal ends the process at
+// once.
+class ExitOnSignal {
+ public:
+  explicit ExitOnSignal(const sigset_t& signals)
+      : thread_([signals](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            if (!wait_for_signal(signals, std::chrono::milliseconds(10))) continue;
+            log().info("stopped while loading");
+            _exit(0);
+          }
+        }) {}
+
+ private:
+  std::jthread thread_;
+};
+
 // What runs may finish until the deadline or the second signal.
 void drain(const WorkerConfig& config, Worker& w, const sigset_t& signals) {
   log().info("draining: {} requests may finish within {} ms; a second signal stops at once",
@@ -162,7 +179,10 @@ Status run(const WorkerConfig& config) {
   RETURN_IF_ERROR(validate(config));
   const TimePoint start = SteadyClock().now();
   Worker w;
-  RETURN_IF_ERROR(load(config, w));
+  {
+    const ExitOnSignal while_loading(signals);
+    RETURN_IF_ERROR(load(config, w));
+  }
   RETURN_IF_ERROR(serve(config, w));
   const v1::ModelCard& card = w.facts.card;
   log().info("{} ({}, {}, {:.1f} M parameters) on {} ready at {}:{} after {} ms, card {}",

@@ -66,10 +66,16 @@ struct AttentionArgs {
   float* scratch;  // kAttentionScratch floats
 };
 
+// Bytes of a quantised row of activations (layout.h) with `depth` inputs.
+constexpr size_t activation_row_bytes(int32_t depth) {
+  const auto values = static_cast<size_t>(depth), blocks = values / kBlock;
+  return values + blocks * sizeof(ActivationBlock) + (blocks + 1) * sizeof(Outlier);
+}
+
 struct Kernels {
   const char* name;  // "scalar", "avx2", "avx512"
-  // q: `count` values, blocks: count / 32; count is a multiple of 32.
-  void (*quantize)(const float* x, int32_t count, int8_t* q, ActivationBlock* blocks);
+  // row: activation_row_bytes(count) bytes, 4-byte aligned; count is a multiple of 32.
+  void (*quantize)(const float* x, int32_t count, std::byte* row);
   void (*matmul[kTileFormats])(const MatmulArgs&);  // by TileFormat
   void (*attend)(const AttentionArgs&);
   // `out` may be `x`.

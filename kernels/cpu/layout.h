@@ -89,14 +89,25 @@ struct TileTraits<TileFormat::f16> : FloatTraits<Half> {};
 template <>
 struct TileTraits<TileFormat::bf16> : FloatTraits<Bfloat> {};
 
-// Activations as the quantised products read them: a row is `depth` int8 values, then one
-// ActivationBlock for each 32 of them. value = q * scale, scale = largest magnitude / 127. A block
-// with a value that is not finite has q = 0 and scale NaN.
+// Activations as the quantised products read them: a row is `depth` int8 values, one
+// ActivationBlock for each 32 of them, then the row's outliers in order, ended by one whose input
+// is kNoInput. value = q * scale, scale = largest magnitude / 127. A block with a value that is not
+// finite has q = 0 and scale NaN.
 struct ActivationBlock {
   float scale;
   float scaled_sum;   // scale * (float)sum
   int32_t sum;        // of the block's q
   int32_t first_sum;  // of its first 16
 };
+
+// A value kept in f32, its q being 0: the largest of a block whose others are all below
+// 1 / kOutlierRatio of it, which would leave them few steps of the block's scale. At most one in a
+// block. The ratio weighs error against work (decisions/0005-outliers.md).
+struct Outlier {
+  int32_t input;
+  float value;
+};
+constexpr float kOutlierRatio = 3.0f;
+constexpr int32_t kNoInput = -1;
 
 }  // namespace bessemer::kernels

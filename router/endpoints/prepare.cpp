@@ -1,10 +1,10 @@
 #include "router/endpoints/prepare.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include <fmt/format.h>
 
+#include "common/clock.h"
 #include "router/openai/parse.h"
 
 namespace bessemer {
@@ -13,14 +13,6 @@ namespace {
 constexpr int kRetryNoModelMs = 1000;
 
 using MaybeError = std::optional<ApiError>;
-
-// Seconds since 1970 in local time: what a template's strftime_now() shows.
-int64_t local_seconds() {
-  const time_t now = std::time(nullptr);
-  tm local{};
-  localtime_r(&now, &local);
-  return now + local.tm_gmtoff;
-}
 
 const char* prompt_param(ApiKind kind) {
   return kind == ApiKind::chat ? "messages" : "prompt";
@@ -158,7 +150,7 @@ std::variant<std::string, ApiError> render_chat(const ValidRequest& request,
   input.extra = request.chat_template_kwargs;
   input.bos_token = text.bos_token;
   input.eos_token = text.eos_token;
-  input.now_s = local_seconds();
+  input.now_s = local_calendar_seconds();
   auto rendered = text.chat_template->render(input);
   if (rendered.ok()) return *std::move(rendered);
   return bad_request(

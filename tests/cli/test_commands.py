@@ -1,4 +1,5 @@
 """Help, errors and exit codes of the command line."""
+import json
 import os
 import subprocess
 
@@ -46,6 +47,14 @@ def test_print_config_flags_win_over_the_file(tmp_path):
     result = run("serve", "--config", str(config), "--port", "9002", "--print-config")
     assert result.returncode == 0
     assert "workers: 3" in result.stdout and "port: 9002" in result.stdout and 'policy: "round_robin"' in result.stdout
+
+
+def test_json_log_lines_are_json(tmp_path):
+    missing = tmp_path / 'no "such"\nmodel.gguf'
+    result = run("worker", "--model", str(missing), "--log-json")
+    assert result.returncode == 1
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert lines[-1]["level"] == "error" and str(missing) in lines[-1]["message"]
 
 
 def test_unknown_key_in_the_file(tmp_path):

@@ -11,19 +11,44 @@ namespace {
 using LinearTest = ContractTest;
 INSTANTIATE_TEST_SUITE_P(Backends, LinearTest, testing::ValuesIn(subjects()), test_name);
 
-// What the cpu backend makes of a row: int8 per 32, so that what is left to compare is the order of
-// its float operations.
+// The two largest magnitudes of a block, and where the first is.
+struct Largest {
+  explicit Largest(std::span<const float> block) {
+    for (size_t i = 0; i < block.size(); ++i) {
+      const float size = std::abs(block[i]);
+      if (size > first) {
+        second = first;
+        first = size;
+        at = i;
+      } else {
+        second = std::max(second, size);
+      }
+    }
+  }
+  float first = 0, second = 0;
+  size_t at = 0;
+};
+
+// What the cpu backend makes of a block: int8 but for an outlier, so that what is left to compare
+// is the order of its float operations.
+void round_block(std::span<const float> block, std::span<double> out) {
+  const Largest largest(block);
+  const bool outlier = largest.second < largest.first / 3.0f;
+  const float magnitude = outlier ? largest.second : largest.first;
+  const float scale = magnitude / 127.0f;
+  for (size_t i = 0; i < block.size(); ++i) {
+    const bool whole = outlier && i == largest.at;
+    out[i] = whole ? static_cast<double>(block[i])
+             : magnitude == 0
+                 ? 0.0
+                 : std::nearbyint(block[i] * (127.0f / magnitude)) * static_cast<double>(scale);
+  }
+}
+
 std::vector<double> as_int8(std::span<const float> row) {
   std::vector<double> out(row.size());
   for (size_t b = 0; b < row.size(); b += 32) {
-    float largest = 0;
-    for (size_t i = b; i < b + 32; ++i) largest = std::max(largest, std::abs(row[i]));
-    const float scale = largest / 127.0f;
-    for (size_t i = b; i < b + 32; ++i) {
-      out[i] = largest == 0
-                   ? 0.0
-                   : std::nearbyint(row[i] * (127.0f / largest)) * static_cast<double>(scale);
-    }
+    round_block(row.subspan(b, 32), std::span(out).subspan(b, 32));
   }
   return out;
 }
@@ -105,6 +130,26 @@ TEST_P(LinearTest, PartsOfDifferentFormatsAreStacked) {
   for (const RawWeight& raw : raws) {
     check_rows(out, first, x, raw, !is_reference() && !is_float_type(raw.type));
     first += raw.rows;
+  }
+}
+
+// Every input in turn, of every format, as the one large value of its block; and so large that its
+// neighbours would be lost if it set their scale.
+TEST_P(LinearTest, OutliersKeepTheirNeighbours) {
+  for (const TensorType type : kAllTypes) {
+    if (is_float_type(type)) continue;
+    const RawWeight raw = random_weight(random_, type, 20, 256, true);
+    const WeightPart part = raw.part();
+    WeightPtr weight = *subject_->pack({&part, 1});
+    Matrix x(*subject_, 64, 256), out(*subject_, 64, 20);
+    x.fill(random_, 1.0f);
+    for (int32_t row = 0; row < x.rows(); ++row) {
+      for (int32_t c = row % 32; c < 256; c += row < 32 ? 32 : 96) {
+        x.at(row, c) = c % 2 ? 300.0f : -300.0f;
+      }
+    }
+    run(*subject_, [&] { subject_->linear(out.mat(), x.mat(), *weight); });
+    check_rows(out, 0, x, raw, !is_reference());
   }
 }
 

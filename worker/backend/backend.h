@@ -54,7 +54,7 @@ enum class Ticket : uint64_t {};
 class Backend {
  public:
   virtual ~Backend() = default;
-  // "reference", "cpu-a8x32-v1": names the arithmetic; part of the model card's numerics.
+  // "reference", "cpu-a8x32-v2": names the arithmetic; part of the model card's numerics.
   virtual std::string numerics() const = 0;
 
   // Start-up ------------------------------------------------------------------------------------

@@ -15,18 +15,6 @@ constexpr size_t kSuperBlock = 256;  // values of a K block
 // operations is the public reference's, since the results must agree bit for bit.
 using BlockFunction = void (*)(const uint8_t* block, float* out);
 
-float load_half(const uint8_t* bytes) {
-  uint16_t bits;
-  std::memcpy(&bits, bytes, sizeof bits);
-  return half_to_float(bits);
-}
-
-uint32_t load_u32(const uint8_t* bytes) {
-  uint32_t value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
 void f32_block(const uint8_t* block, float* out) {
   std::memcpy(out, block, sizeof(float));
 }

@@ -70,5 +70,20 @@ inline void dots_i8_halves(const uint8_t* quants, const int8_t* const (&q)[R],
   dots_i8_steps<R, 4, 8>(quants, q, second);
 }
 
+// Each 32-bit lane holds four inputs of one row.
+inline I column_u4(const uint8_t* quants, int32_t k) {
+  const uint8_t* words = quants + k % 16 / 4 * 64;
+  const __m128i shift = _mm_cvtsi32_si128(k % 4 * 8 + k / 16 * 4);
+  const __m256i mask = _mm256_set1_epi32(0xf);
+  return {_mm256_and_si256(_mm256_srl_epi32(load_bytes(words), shift), mask),
+          _mm256_and_si256(_mm256_srl_epi32(load_bytes(words + 32), shift), mask)};
+}
+inline I column_i8(const uint8_t* quants, int32_t k) {
+  const uint8_t* words = quants + k / 4 * 64;
+  const __m128i to_top = _mm_cvtsi32_si128(24 - k % 4 * 8);
+  return {_mm256_srai_epi32(_mm256_sll_epi32(load_bytes(words), to_top), 24),
+          _mm256_srai_epi32(_mm256_sll_epi32(load_bytes(words + 32), to_top), 24)};
+}
+
 }  // namespace
 }  // namespace bessemer::kernels

@@ -65,5 +65,17 @@ inline void dots_i8_halves(const uint8_t* quants, const int8_t* const (&q)[R],
   dots_i8_steps<R, 4, 8>(quants, q, late, second);
 }
 
+// Each 32-bit lane holds four inputs of one row.
+inline I column_u4(const uint8_t* quants, int32_t k) {
+  const __m512i words = _mm512_loadu_si512(quants + k % 16 / 4 * 64);
+  const __m128i shift = _mm_cvtsi32_si128(k % 4 * 8 + k / 16 * 4);
+  return {_mm512_and_si512(_mm512_srl_epi32(words, shift), _mm512_set1_epi32(0xf))};
+}
+inline I column_i8(const uint8_t* quants, int32_t k) {
+  const __m512i words = _mm512_loadu_si512(quants + k / 4 * 64);
+  const __m128i to_top = _mm_cvtsi32_si128(24 - k % 4 * 8);
+  return {_mm512_srai_epi32(_mm512_sll_epi32(words, to_top), 24)};
+}
+
 }  // namespace
 }  // namespace bessemer::kernels

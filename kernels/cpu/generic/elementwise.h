@@ -1,5 +1,6 @@
 // Row kernels, the same for every instruction set; include after its vec.h.
 #pragma once
+#include "kernels/cpu/generic/activations.h"
 #include "kernels/cpu/generic/math.h"
 #include "kernels/cpu/kernels.h"
 
@@ -99,11 +100,13 @@ void rope(float* inout, int32_t heads, int32_t head_dim, int32_t pairs, bool int
 // Blocks below this magnitude count as zero: 127 / magnitude would leave the range of floats.
 constexpr float kSmallestBlock = 0x1p-100f;
 
-inline void quantize_block(F a, F b, int8_t* q, ActivationBlock& block) {
+inline float largest_magnitude(F a, F b) {
   // Compared as integers, magnitudes order as they do as floats, and NaN is above infinity.
-  const int32_t top = largest(max(bits(absolute(a)), bits(absolute(b))));
-  const float magnitude = __builtin_bit_cast(float, top);
-  const bool finite = top < 0x7f800000;
+  return __builtin_bit_cast(float, largest(max(bits(absolute(a)), bits(absolute(b)))));
+}
+
+inline void quantize_block(F a, F b, float magnitude, int8_t* q, ActivationBlock& block) {
+  const bool finite = magnitude < __builtin_inff();
   if (!finite || magnitude < kSmallestBlock) {
     store_i8(q, set_int(0));
     store_i8(q + 16, set_int(0));
@@ -120,10 +123,41 @@ inline void quantize_block(F a, F b, int8_t* q, ActivationBlock& block) {
   block.scaled_sum = block.scale * static_cast<float>(block.sum);
 }
 
-void quantize(const float* x, int32_t count, int8_t* q, ActivationBlock* blocks) {
-  for (int32_t i = 0; i < count; i += kBlock) {
-    quantize_block(load(x + i), load(x + i + 16), q + i, blocks[i / kBlock]);
+// Whether one value is all that reaches 1 / kOutlierRatio of the block's largest magnitude.
+inline bool has_outlier(F a, F b, float magnitude) {
+  const F limit = set(magnitude / kOutlierRatio), none = zero(), one = set(1.0f);
+  const F large =
+      add(select_less(absolute(a), limit, none, one), select_less(absolute(b), limit, none, one));
+  return magnitude >= kSmallestBlock && magnitude < __builtin_inff() && sum(large) == 1.0f;
+}
+
+// Copies a block but for its largest value, which becomes zero; returns where that was.
+inline int32_t take_largest(const float* x, float (&rest)[kBlock]) {
+  int32_t found = 0;
+  for (int32_t k = 0; k < kBlock; ++k) {
+    rest[k] = x[k];
+    if (__builtin_fabsf(x[k]) > __builtin_fabsf(x[found])) found = k;
   }
+  rest[found] = 0.0f;
+  return found;
+}
+
+void quantize(const float* x, int32_t count, std::byte* row) {
+  ActivationBlock* block = blocks_of(row, count);
+  Outlier* outlier = outliers_of(row, count);
+  for (int32_t i = 0; i < count; i += kBlock) {
+    F a = load(x + i), b = load(x + i + 16);
+    float magnitude = largest_magnitude(a, b);
+    if (has_outlier(a, b, magnitude)) {
+      float rest[kBlock];
+      const int32_t input = i + take_largest(x + i, rest);
+      *outlier++ = {input, x[input]};
+      a = load(rest), b = load(rest + 16);
+      magnitude = largest_magnitude(a, b);
+    }
+    quantize_block(a, b, magnitude, quants_of(row) + i, *block++);
+  }
+  *outlier = {kNoInput, 0.0f};
 }
 
 // To nearest even; NaN stays NaN.

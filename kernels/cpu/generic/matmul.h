@@ -8,9 +8,12 @@
 //                acc = fma(m, da * sum, acc)          formats with a minimum m; sum: of the
 //                                                     activations' quants
 //              Formats with a scale for each 16 inputs do this for the first, then the last half.
+//              Then for each outlier of the row in order: acc = fma(w, x, acc), w: the weight in
+//              f32
 //   floats     for each input in order, acc = 0 at first: acc = fma(w, x, acc)
 //   both       out = acc, or acc + bias
 #pragma once
+#include "kernels/cpu/generic/activations.h"
 #include "kernels/cpu/generic/math.h"
 #include "kernels/cpu/kernels.h"
 
@@ -21,12 +24,14 @@ template <int R>
 struct Activations {
   const int8_t* q[R];
   const ActivationBlock* blocks[R];
+  const Outlier* outliers[R];
 
   Activations(const MatmulArgs& args, int32_t first_row) {
     for (int r = 0; r < R; ++r) {
       const std::byte* row = args.x + static_cast<size_t>(first_row + r) * args.x_stride_bytes;
-      q[r] = reinterpret_cast<const int8_t*>(row);
-      blocks[r] = reinterpret_cast<const ActivationBlock*>(row + args.depth);
+      q[r] = quants_of(row);
+      blocks[r] = blocks_of(row, args.depth);
+      outliers[r] = outliers_of(row, args.depth);
     }
   }
   void advance() {
@@ -83,6 +88,32 @@ inline void halved_block(const uint8_t* quants, const typename Traits::Scale* sc
   }
 }
 
+// What 16 rows have at one input.
+template <typename Traits>
+inline F weight_column(const uint8_t* quants, const typename Traits::Scale* scales, int32_t input) {
+  const int32_t block = input / kBlock, k = input % kBlock;
+  quants += static_cast<ptrdiff_t>(block) * Traits::kQuantBytes;
+  scales += static_cast<ptrdiff_t>(block) * Traits::kScales;
+  if constexpr (Traits::kGroups == 2) scales += k / (kBlock / 2) * (Traits::kScales / 2);
+  I column = Traits::kBits == 4 ? column_u4(quants, k) : column_i8(quants, k);
+  if constexpr (Traits::kOffset != 0) column = add(column, set_int(-Traits::kOffset));
+  if constexpr (Traits::kMin) {
+    return fma(load(scales), to_float(column), load(scales + kTileRows));
+  }
+  return mul(load(scales), to_float(column));
+}
+
+template <typename Traits, int R>
+inline void add_outliers(const uint8_t* quants, const typename Traits::Scale* scales,
+                         const Activations<R>& x, F (&acc)[R]) {
+  for (int r = 0; r < R; ++r) {
+    for (const Outlier* outlier = x.outliers[r]; outlier->input != kNoInput; ++outlier) {
+      const F column = weight_column<Traits>(quants, scales, outlier->input);
+      acc[r] = fma(column, set(outlier->value), acc[r]);
+    }
+  }
+}
+
 inline void finish(const MatmulArgs& args, int32_t row, int32_t first_output, F acc) {
   const int32_t lanes = args.outputs - first_output;
   float* out = args.out + row * args.out_stride + first_output;
@@ -91,10 +122,12 @@ inline void finish(const MatmulArgs& args, int32_t row, int32_t first_output, F 
 
 template <typename Traits, int R>
 void quantised_rows(const MatmulArgs& args, const std::byte* tile, int32_t row, int32_t output) {
-  const auto* quants = reinterpret_cast<const uint8_t*>(tile);
+  const auto* const first_quants = reinterpret_cast<const uint8_t*>(tile);
   const int32_t count = args.depth / kBlock;
-  const auto* scales = reinterpret_cast<const typename Traits::Scale*>(
-      quants + static_cast<ptrdiff_t>(count) * Traits::kQuantBytes);
+  const auto* const first_scales = reinterpret_cast<const typename Traits::Scale*>(
+      first_quants + static_cast<ptrdiff_t>(count) * Traits::kQuantBytes);
+  const auto* quants = first_quants;
+  const auto* scales = first_scales;
   Activations<R> x(args, row);
   F acc[R];
   for (int r = 0; r < R; ++r) acc[r] = zero();
@@ -108,6 +141,7 @@ void quantised_rows(const MatmulArgs& args, const std::byte* tile, int32_t row, 
     scales += Traits::kScales;
     x.advance();
   }
+  add_outliers<Traits, R>(first_quants, first_scales, x, acc);
   for (int r = 0; r < R; ++r) finish(args, row + r, output, acc[r]);
 }
 

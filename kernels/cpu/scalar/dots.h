@@ -47,5 +47,15 @@ void dots_i8(const uint8_t* quants, const int8_t* const (&q)[R],
   for (int r = 0; r < R; ++r) sums[r] = add(sums[r], second[r]);
 }
 
+// The quants of 16 rows at input k of the block.
+inline I column_u4(const uint8_t* quants, int32_t k) {
+  const int32_t byte = k % 16;
+  return each_int(
+      [&](int o) { return quants[byte / 4 * 64 + o * 4 + byte % 4] >> (k / 16 * 4) & 0xf; });
+}
+inline I column_i8(const uint8_t* quants, int32_t k) {
+  return each_int([&](int o) { return static_cast<int8_t>(quants[k / 4 * 64 + o * 4 + k % 4]); });
+}
+
 }  // namespace
 }  // namespace bessemer::kernels

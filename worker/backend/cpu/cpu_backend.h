@@ -110,8 +110,7 @@ void CpuBackend::for_rows(int32_t rows, int32_t values_per_row, const Function& 
   });
 }
 
-// Bytes of one row of quantised activations: int8 values, then one ActivationBlock for each 32 of
-// them.
+// Bytes from one row of quantised activations (kernels/cpu/layout.h) to the next.
 size_t activation_bytes(int32_t cols);
 
 }  // namespace bessemer::cpu

@@ -56,8 +56,7 @@ void CpuBackend::quantize(const Mat& x) {
   const size_t stride = activation_bytes(x.cols);
   for_rows(x.rows, x.cols, [&](int32_t row) {
     std::byte* to = activations_.get() + static_cast<size_t>(row) * stride;
-    kernels_.quantize(x.row<float>(row), x.cols, reinterpret_cast<int8_t*>(to),
-                      reinterpret_cast<kernels::ActivationBlock*>(to + x.cols));
+    kernels_.quantize(x.row<float>(row), x.cols, to);
   });
 }
 

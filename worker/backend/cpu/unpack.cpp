@@ -14,18 +14,6 @@ using kernels::TileFormat;
 // this file against).
 constexpr int32_t kSuperBlock = 256;
 
-float load_half(const uint8_t* bytes) {
-  uint16_t bits;
-  std::memcpy(&bits, bytes, sizeof bits);
-  return half_to_float(bits);
-}
-
-uint32_t load_u32(const uint8_t* bytes) {
-  uint32_t value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
 void set_scale(WeightBlock& out, float scale, float min) {
   out.scales = {scale, scale};
   out.mins = {min, min};
