@@ -24,14 +24,14 @@ std::string human_bytes(uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
-Progress::Progress(std::string what, uint64_t total, bool terminal)
+ProgressLine::ProgressLine(std::string what, uint64_t total, bool terminal)
     : what_(std::move(what)), total_(total), terminal_(terminal), begun_(Clock::now()) {}
 
-Progress::~Progress() {
+ProgressLine::~ProgressLine() {
   finish();
 }
 
-void Progress::update(uint64_t done) {
+void ProgressLine::update(uint64_t done) {
   if (!started_) {
     started_ = true;
     start_ = done;  // a resumed download did not move these bytes
@@ -50,7 +50,7 @@ void Progress::update(uint64_t done) {
   draw(done);
 }
 
-void Progress::finish() {
+void ProgressLine::finish() {
   if (finished_) return;
   finished_ = true;
   if (!started_ || !terminal_) return;
@@ -58,7 +58,7 @@ void Progress::finish() {
   std::fputc('\n', stderr);
 }
 
-void Progress::draw(uint64_t done) {
+void ProgressLine::draw(uint64_t done) {
   const double seconds = std::chrono::duration<double>(Clock::now() - begun_).count();
   const uint64_t moved = done - start_;
   const auto rate = static_cast<uint64_t>(seconds > 0 ? static_cast<double>(moved) / seconds : 0);

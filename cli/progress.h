@@ -7,13 +7,13 @@
 
 namespace bessemer {
 
-class Progress {
+class ProgressLine {
  public:
   // `total` bytes; 0: unknown.
-  Progress(std::string what, uint64_t total, bool terminal);
-  ~Progress();
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  ProgressLine(std::string what, uint64_t total, bool terminal);
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
 
   void update(uint64_t done);
   // Draws the last state and ends the line; called by the destructor too.

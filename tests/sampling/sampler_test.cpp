@@ -48,7 +48,7 @@ TEST(Sampler, IsTheCompositionOfItsStages) {
     std::vector<float> work = row;
     std::vector<int32_t> counts(row.size());
     adjust(work, input, counts);
-    std::vector<Candidate> kept;
+    std::vector<TokenCandidate> kept;
     truncate(work, find_max(work), params, kept);
     EXPECT_EQ(sample_row(row, input).token, race(kept, {params.seed, 3, 4}));
   }

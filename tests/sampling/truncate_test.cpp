@@ -27,7 +27,7 @@ class Oracle {
   }
   std::set<int32_t> ids() const {
     std::set<int32_t> ids;
-    for (const Candidate& candidate : left_) ids.insert(candidate.id);
+    for (const TokenCandidate& candidate : left_) ids.insert(candidate.id);
     return ids;
   }
   // The closest call: how near a decision was to its threshold. Float rounding may decide those the
@@ -35,7 +35,7 @@ class Oracle {
   double margin() const { return margin_; }
 
  private:
-  double weight(const Candidate& c) const {
+  double weight(const TokenCandidate& c) const {
     return std::exp((static_cast<double>(c.logit) - max_) / temperature_);
   }
   // Before each stage: weights are relative to the likeliest that is left.
@@ -44,7 +44,7 @@ class Oracle {
   }
   double total() const {
     double sum = 0;
-    for (const Candidate& c : left_) sum += weight(c);
+    for (const TokenCandidate& c : left_) sum += weight(c);
     return sum;
   }
   void keep_mass(double mass) {
@@ -65,11 +65,11 @@ class Oracle {
     measure();
     const double sum = total();
     double entropy = 0;
-    for (const Candidate& c : left_) entropy -= weight(c) / sum * std::log(weight(c) / sum);
-    const auto distance = [&](const Candidate& c) {
+    for (const TokenCandidate& c : left_) entropy -= weight(c) / sum * std::log(weight(c) / sum);
+    const auto distance = [&](const TokenCandidate& c) {
       return std::abs(-std::log(weight(c) / sum) - entropy);
     };
-    std::sort(left_.begin(), left_.end(), [&](const Candidate& a, const Candidate& b) {
+    std::sort(left_.begin(), left_.end(), [&](const TokenCandidate& a, const TokenCandidate& b) {
       return distance(a) != distance(b) ? distance(a) < distance(b) : a.id < b.id;
     });
     for (size_t i = 1; i < left_.size(); ++i) {
@@ -81,23 +81,23 @@ class Oracle {
   }
   void min_p(double p) {
     measure();
-    std::erase_if(left_, [&](const Candidate& c) {
+    std::erase_if(left_, [&](const TokenCandidate& c) {
       const double share = std::exp((static_cast<double>(c.logit) - max_) / temperature_);
       margin_ = std::min(margin_, std::abs(share - p) / p);
       return share < p;
     });
   }
 
-  std::vector<Candidate> left_;
+  std::vector<TokenCandidate> left_;
   double temperature_ = 1;
   double max_ = 0, margin_ = 1;
 };
 
 std::set<int32_t> survivors(const std::vector<float>& row, const SamplingParams& params) {
-  std::vector<Candidate> kept;
+  std::vector<TokenCandidate> kept;
   truncate(row, find_max(row), params, kept);
   std::set<int32_t> ids;
-  for (const Candidate& candidate : kept) ids.insert(candidate.id);
+  for (const TokenCandidate& candidate : kept) ids.insert(candidate.id);
   EXPECT_EQ(ids.size(), kept.size());
   return ids;
 }

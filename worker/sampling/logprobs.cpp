@@ -22,13 +22,13 @@ int32_t rank_of(std::span<const float> row, int32_t target) {
 
 // The `count` likeliest in order. A sorted array suits the API's 20: after the first few hundred
 // tokens almost none enter.
-std::vector<Candidate> likeliest(std::span<const float> row, size_t count) {
-  std::vector<Candidate> best;
+std::vector<TokenCandidate> likeliest(std::span<const float> row, size_t count) {
+  std::vector<TokenCandidate> best;
   if (count == 0) return best;
   best.reserve(count + 1);
   for (size_t i = 0; i < row.size(); ++i) {
     if (best.size() == count && !(row[i] > best.back().logit)) continue;
-    const Candidate candidate{row[i], static_cast<int32_t>(i)};
+    const TokenCandidate candidate{row[i], static_cast<int32_t>(i)};
     best.insert(std::ranges::upper_bound(best, candidate, likelier), candidate);
     if (best.size() > count) best.pop_back();
   }
@@ -53,7 +53,7 @@ std::vector<Logprob> score_row(std::span<const float> logits, const RowMax& max,
   scores.reserve(1 + static_cast<size_t>(std::max(top, 0)));
   scores.push_back({target, value(logits[static_cast<size_t>(target)]), rank_of(logits, target)});
   int32_t rank = 0;
-  for (const Candidate& best : likeliest(logits, static_cast<size_t>(std::max(top, 0)))) {
+  for (const TokenCandidate& best : likeliest(logits, static_cast<size_t>(std::max(top, 0)))) {
     scores.push_back({best.id, value(best.logit), ++rank});
   }
   return scores;

@@ -114,9 +114,9 @@ int32_t race_row(std::span<const float> row, const RowMax& max, float temperatur
   return winner.id();
 }
 
-int32_t race(std::span<const Candidate> candidates, NoiseKey key) {
+int32_t race(std::span<const TokenCandidate> candidates, NoiseKey key) {
   Winner winner(key);
-  for (const Candidate& candidate : candidates) {
+  for (const TokenCandidate& candidate : candidates) {
     const double logit = static_cast<double>(candidate.logit);
     if (winner.is_beyond(logit, 255)) continue;
     const size_t token = static_cast<size_t>(candidate.id);

@@ -31,6 +31,6 @@ constexpr double kMaxGumbel = 28.42;  // E >= 2^-41, and 41 ln(2) = 28.419
 int32_t race_row(std::span<const float> row, const RowMax& max, float temperature, NoiseKey key);
 // Id of the winner among candidates whose logits are already divided by the temperature; not empty,
 // any order.
-int32_t race(std::span<const Candidate> candidates, NoiseKey key);
+int32_t race(std::span<const TokenCandidate> candidates, NoiseKey key);
 
 }  // namespace bessemer

@@ -13,13 +13,13 @@ constexpr float kImpossible =
     -std::numeric_limits<float>::infinity();  // the logit of what cannot be drawn
 
 // A token that can still be drawn.
-struct Candidate {
+struct TokenCandidate {
   float logit;
   int32_t id;
 };
 // The order in which probabilities are summed and ties are broken: likelier first, then the lower
 // id.
-inline bool likelier(const Candidate& a, const Candidate& b) {
+inline bool likelier(const TokenCandidate& a, const TokenCandidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 

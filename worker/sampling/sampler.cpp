@@ -13,7 +13,7 @@ namespace {
 struct Scratch {
   std::vector<float> row;
   std::vector<int32_t> counts;
-  std::vector<Candidate> candidates;
+  std::vector<TokenCandidate> candidates;
 };
 Scratch& scratch() {
   thread_local Scratch room;

@@ -18,9 +18,9 @@ constexpr float kFirstDepth = -3.0f;
 
 // The k likeliest of the row, as a heap whose front is the least likely: one comparison for almost
 // every token.
-void take_top_k(std::span<const float> row, size_t k, std::vector<Candidate>& kept) {
+void take_top_k(std::span<const float> row, size_t k, std::vector<TokenCandidate>& kept) {
   for (size_t i = 0; i < row.size(); ++i) {
-    const Candidate candidate{row[i], static_cast<int32_t>(i)};
+    const TokenCandidate candidate{row[i], static_cast<int32_t>(i)};
     if (candidate.logit == kImpossible) continue;
     if (kept.size() < k) {
       kept.push_back(candidate);
@@ -42,7 +42,7 @@ constexpr Scale kUnscaled{0, 1};
 
 // By id: all possible tokens whose scaled logits are `lowest` or more.
 void take_from(std::span<const float> row, Scale scale, float lowest,
-               std::vector<Candidate>& kept) {
+               std::vector<TokenCandidate>& kept) {
   for (size_t i = 0; i < row.size(); ++i) {
     const float logit = scale(row[i]);
     if (logit >= lowest && row[i] != kImpossible) kept.push_back({logit, static_cast<int32_t>(i)});
@@ -50,7 +50,7 @@ void take_from(std::span<const float> row, Scale scale, float lowest,
 }
 
 // Survivors of top_k by id: sums over them have one order.
-void keep_top_k(std::span<const float> row, size_t k, std::vector<Candidate>& kept) {
+void keep_top_k(std::span<const float> row, size_t k, std::vector<TokenCandidate>& kept) {
   if (k <= kLargestHeap) {
     take_top_k(row, k, kept);
   } else {
@@ -61,26 +61,26 @@ void keep_top_k(std::span<const float> row, size_t k, std::vector<Candidate>& ke
       kept.resize(k);
     }
   }
-  std::ranges::sort(kept, {}, &Candidate::id);
+  std::ranges::sort(kept, {}, &TokenCandidate::id);
 }
 
 // Sum of weights, in the order in which the candidates lie.
-double total_weight(const std::vector<Candidate>& kept, float max) {
+double total_weight(const std::vector<TokenCandidate>& kept, float max) {
   double sum = 0;
-  for (const Candidate& candidate : kept) {
+  for (const TokenCandidate& candidate : kept) {
     sum += static_cast<double>(exp_nonpositive(candidate.logit - max));
   }
   return sum;
 }
 
-float max_logit(const std::vector<Candidate>& kept) {
+float max_logit(const std::vector<TokenCandidate>& kept) {
   return std::ranges::min_element(kept, likelier)->logit;
 }
 
 // Keeps the shortest prefix in the order `before` whose weights sum to `mass` or more. Sorts no
 // more than it must.
 template <typename Before>
-void keep_mass(std::vector<Candidate>& kept, float max, double mass, Before before) {
+void keep_mass(std::vector<TokenCandidate>& kept, float max, double mass, Before before) {
   double sum = 0;
   size_t sorted = 0;
   for (size_t round = kFirstSorted; sorted < kept.size(); round *= 4) {
@@ -98,11 +98,11 @@ void keep_mass(std::vector<Candidate>& kept, float max, double mass, Before befo
 
 // Locally typical sampling (Meister et al. 2023): those whose surprise is nearest to the entropy
 // come first.
-void keep_typical(std::vector<Candidate>& kept, float typical_p) {
+void keep_typical(std::vector<TokenCandidate>& kept, float typical_p) {
   const float max = max_logit(kept);
   const double total = total_weight(kept, max);
   double expected = 0;  // of (logit - max)
-  for (const Candidate& candidate : kept) {
+  for (const TokenCandidate& candidate : kept) {
     const float gap = candidate.logit - max;
     const float weight = exp_nonpositive(gap);
     if (weight > 0) expected += static_cast<double>(weight) * static_cast<double>(gap);
@@ -110,11 +110,11 @@ void keep_typical(std::vector<Candidate>& kept, float typical_p) {
   // surprise = ln(total) - gap and entropy = ln(total) - mean_gap: their difference needs no
   // logarithm.
   const double mean_gap = expected / total;
-  const auto distance = [&](const Candidate& c) {
+  const auto distance = [&](const TokenCandidate& c) {
     return std::abs(mean_gap - static_cast<double>(c.logit - max));
   };
   keep_mass(kept, max, static_cast<double>(typical_p) * total,
-            [&](const Candidate& a, const Candidate& b) {
+            [&](const TokenCandidate& a, const TokenCandidate& b) {
               const double da = distance(a), db = distance(b);
               return da != db ? da < db : a.id < b.id;
             });
@@ -128,21 +128,22 @@ float deepest_in_top_p(size_t count, float top_p) {
   return -static_cast<float>(log_positive(ratio)) - 1.0f;
 }
 
-void keep_top_p(std::vector<Candidate>& kept, float top_p) {
+void keep_top_p(std::vector<TokenCandidate>& kept, float top_p) {
   const float max = max_logit(kept);
   keep_mass(kept, max, static_cast<double>(top_p) * total_weight(kept, max), likelier);
 }
 
-void keep_min_p(std::vector<Candidate>& kept, float min_p) {
+void keep_min_p(std::vector<TokenCandidate>& kept, float min_p) {
   const float max = max_logit(kept);
   const float lowest = static_cast<float>(log_positive(static_cast<double>(min_p)));
-  std::erase_if(kept, [&](const Candidate& candidate) { return candidate.logit - max < lowest; });
+  std::erase_if(kept,
+                [&](const TokenCandidate& candidate) { return candidate.logit - max < lowest; });
 }
 
 // top_p over the whole row. Nearly always a few tokens within a few nats of the maximum hold the
 // mass: deeper ones become candidates only if those did not.
 void take_top_p(std::span<const float> row, Scale scale, float top_p,
-                std::vector<Candidate>& kept) {
+                std::vector<TokenCandidate>& kept) {
   const double total = sum_exp(row, scale.max, scale.inverse_temperature);
   const double mass = static_cast<double>(top_p) * total;
   const float deepest = deepest_in_top_p(row.size(), top_p);
@@ -156,7 +157,7 @@ void take_top_p(std::span<const float> row, Scale scale, float top_p,
 }
 
 void take_min_p(std::span<const float> row, Scale scale, float min_p,
-                std::vector<Candidate>& kept) {
+                std::vector<TokenCandidate>& kept) {
   take_from(row, scale, static_cast<float>(log_positive(static_cast<double>(min_p))), kept);
 }
 
@@ -169,7 +170,7 @@ bool needs_truncation(const SamplingParams& params) {
 // Without top_k and typical_p most of the row is out of reach and need not become candidates at
 // all.
 void truncate(std::span<const float> row, const RowMax& max, const SamplingParams& params,
-              std::vector<Candidate>& kept) {
+              std::vector<TokenCandidate>& kept) {
   const Scale scale{max.value, 1.0f / params.temperature};
   kept.clear();
   if (params.top_k == 0 && params.typical_p >= 1) {
@@ -178,7 +179,7 @@ void truncate(std::span<const float> row, const RowMax& max, const SamplingParam
   } else {
     if (params.top_k > 0) {
       keep_top_k(row, static_cast<size_t>(params.top_k), kept);
-      for (Candidate& candidate : kept) candidate.logit = scale(candidate.logit);
+      for (TokenCandidate& candidate : kept) candidate.logit = scale(candidate.logit);
     } else {
       take_from(row, scale, kImpossible, kept);
     }

@@ -15,6 +15,6 @@ bool needs_truncation(const SamplingParams& params);
 // params.temperature > 0 and needs_truncation(), in no stated order, at least one. Their logits are
 // (logit - max) / temperature, so at most 0.
 void truncate(std::span<const float> row, const RowMax& max, const SamplingParams& params,
-              std::vector<Candidate>& kept);
+              std::vector<TokenCandidate>& kept);
 
 }  // namespace bessemer
