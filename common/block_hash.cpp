@@ -3,7 +3,6 @@
 #define XXH_STATIC_LINKING_ONLY  // XXH3_state_t as a value
 #include <xxhash.h>
 
-#include "common/check.h"
 
 namespace bessemer {
 
@@ -27,19 +26,6 @@ BlockHash chain(BlockHash parent, std::span<const int32_t> ids) {
   XXH3_128bits_update(&state, ids.data(), ids.size_bytes());
   const XXH128_hash_t hash = XXH3_128bits_digest(&state);
   return {hash.low64, hash.high64};
-}
-
-std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids,
-                                    int32_t block_tokens) {
-  CHECK(block_tokens > 0);
-  const size_t step = static_cast<size_t>(block_tokens);
-  std::vector<BlockHash> hashes;
-  hashes.reserve(ids.size() / step);
-  for (size_t at = 0; at + step <= ids.size(); at += step) {
-    root = chain(root, ids.subspan(at, step));
-    hashes.push_back(root);
-  }
-  return hashes;
 }
 
 }  // namespace bessemer

@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace bessemer {
 
@@ -20,8 +19,5 @@ BlockHash content_hash(std::string_view bytes);
 
 // Hash of one block under `parent` (the root of the chain for the first).
 BlockHash chain(BlockHash parent, std::span<const int32_t> ids);
-// One hash per full block of `ids`, oldest first.
-std::vector<BlockHash> chain_blocks(BlockHash root, std::span<const int32_t> ids,
-                                    int32_t block_tokens);
 
 }  // namespace bessemer

@@ -4,7 +4,8 @@
 // Invariants
 //   M1  size <= capacity + reserved; push() never blocks and never exceeds capacity.
 //   M2  push_reserved() may use the reserved room as well: for what must never be refused (results,
-//   cancels). M3  After close() nothing enters; what is inside can still be drained.
+//       cancels).
+//   M3  After close() nothing enters; what is inside can still be drained.
 #pragma once
 #include <chrono>
 #include <condition_variable>

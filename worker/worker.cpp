@@ -57,7 +57,6 @@ std::string node_of(const WorkerConfig& config) {
 }
 
 Status load(const WorkerConfig& config, Worker& w) {
-  for (const std::string& line : describe_backends()) log().info("{}", line);
   BackendOptions options;
   options.threads = config.threads;
   options.isa = config.isa;
@@ -101,7 +100,7 @@ Status serve(const WorkerConfig& config, Worker& w) {
   EngineOptions engine;
   engine.step_tokens = config.step_tokens;
   engine.max_waiting = config.max_waiting;
-  // Nothing is submitted, and so nothing delivered, before the server below exists.
+  // Nothing is submitted, and so nothing delivered, before the server below starts.
   w.engine = std::make_unique<Engine>(engine, *w.runner, w.clock,
                                       [&w](StepId step, std::vector<EngineEvent> events) {
                                         w.hub.deliver(step, std::move(events));
@@ -116,8 +115,8 @@ Status serve(const WorkerConfig& config, Worker& w) {
   server.session.lease_ms = config.lease_ms;
   server.session.orphan_ms = config.orphan_ms;
   server.session.max_attempts = config.max_lane_attempts;
-  ASSIGN_OR_RETURN(w.server, WorkerServer::start(server, w.facts, w.hub, w.clock));
-  return absl::OkStatus();
+  w.server = WorkerServer::make(server, w.facts, w.hub, w.clock);
+  return w.server->start();
 }
 
 // One line, so that whoever started this process learns the port.

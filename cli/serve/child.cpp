@@ -1,5 +1,6 @@
 #include "cli/serve/child.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -86,6 +87,10 @@ std::vector<int> cpu_share(const std::vector<int>& cpus, int index, int count) {
   const auto first = cpus.begin() + index * cores / count,
              last = cpus.begin() + (index + 1) * cores / count;
   return {first, last};
+}
+
+int thread_share(int processors, int index, int count) {
+  return std::max((index + 1) * processors / count - index * processors / count, 1);
 }
 
 }  // namespace bessemer

@@ -33,5 +33,7 @@ std::vector<int> allowed_cpus();
 // Share `index` of `count` of `cpus`: disjoint while there are enough, else one core each, round
 // robin.
 std::vector<int> cpu_share(const std::vector<int>& cpus, int index, int count);
+// Threads of worker `index` of `count` where `processors` may be busy at once; at least one.
+int thread_share(int processors, int index, int count);
 
 }  // namespace bessemer

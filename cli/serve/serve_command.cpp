@@ -11,6 +11,7 @@
 #include "cli/serve/ports.h"
 #include "cli/serve/supervisor.h"
 #include "common/log.h"
+#include "worker/backend/cpu/cpu_count.h"
 
 namespace bessemer {
 namespace {
@@ -37,6 +38,7 @@ std::vector<std::string> child_args(const char* command, Config config, LogConfi
 StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const ResolvedModel& model,
                                               std::vector<std::string>& addresses) {
   const std::vector<int> cpus = allowed_cpus();
+  const int usable = cpu::usable_processors();  // fewer than cpus under a container's quota
   ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.worker.host, config.workers));
   std::vector<ChildSpec> specs;
   for (int i = 0; i < config.workers; ++i) {
@@ -49,15 +51,15 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
     ChildSpec spec;
     spec.name = "worker " + std::to_string(i);
     spec.cpus = cpu_share(cpus, i, config.workers);
-    if (worker.threads == 0) worker.threads = static_cast<int32_t>(spec.cpus.size());
+    if (worker.threads == 0) worker.threads = thread_share(usable, i, config.workers);
     addresses.push_back(fmt::format("{}:{}", worker.host, worker.port));
     spec.args = worker_args(worker, config.log);
     spec.args.push_back("--log-name=" + spec.name);
     specs.push_back(std::move(spec));
   }
-  if (config.workers > static_cast<int>(cpus.size())) {
+  if (config.workers > usable) {
     log().warn("{} workers share {} cores: more workers than cores make nothing faster",
-               config.workers, cpus.size());
+               config.workers, usable);
   }
   return specs;
 }

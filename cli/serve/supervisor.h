@@ -16,12 +16,12 @@ struct SupervisorOptions {
 
 // Invariants
 //   S1  A child that was ready once is restarted whenever it exits, after a back-off of 100 ms
-//   doubling to 5 s that starts anew
-//       when the child has lived for 30 s.
+//       doubling to 5 s that starts anew when the child has lived for 30 s.
 //   S2  A child that exits before it was ever ready stops everything: its error is on the screen,
-//   trying again would hide it. S3  Stopping: the router first, so that no new work comes; the
-//   workers when the router has gone. A second signal asks all to
-//       stop at once; what has not gone after stop_timeout_ms is killed.
+//       trying again would hide it.
+//   S3  Stopping: the router first, so that no new work comes; the workers when the router has
+//       gone. A second signal asks all to stop at once; what has not gone after stop_timeout_ms is
+//       killed.
 // Returns the exit code: 0 after a stop that was asked for. Must be called while the process has
 // one thread.
 int supervise(const ChildSpec& router, const std::vector<ChildSpec>& workers,

@@ -3,9 +3,9 @@
 //
 // Invariants
 //   R1  What was learnt from one incarnation is forgotten when another says Hello, or when its last
-//   lane is gone. R2  A worker is ready once it has a lane, its card and the text made from its
-//   vocabulary; a card that no session of the
-//       same incarnation served is never used.
+//       lane is gone.
+//   R2  A worker is ready once it has a lane, its card and the text made from its vocabulary; a
+//       card that no session of the same incarnation served is never used.
 //   R3  A model that was ever served stays known (503, not 404) until the router ends.
 #pragma once
 #include <cstdint>

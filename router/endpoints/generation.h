@@ -5,11 +5,10 @@
 //
 // Invariants
 //   G1  The exchange gets exactly one answer: a body, a stream with its terminal frames, or an
-//   error. A stream that has begun
-//       never just stops.
+//       error. A stream that has begun never just stops.
 //   G2  When the client is gone, or the answer is given, every attempt has been cancelled or has
-//   ended, the workers' slots
-//       (LoadSlot::own) are back, and nothing refers to this object any more.
+//       ended, the workers' slots (LoadSlot::own) are back, and nothing refers to this object any
+//       more.
 //   G3  A prompt is placed again after a loss only while nothing of it has been delivered.
 //   G4  While the client lags, deltas merge here instead of queueing as frames.
 #pragma once

@@ -6,8 +6,8 @@
 //
 // Invariants
 //   C1  At most one request is being answered; what the client sends meanwhile is kept up to
-//   read_ahead_bytes, after which
-//       only the hang-up is watched. A half-closed client has hung up.
+//       read_ahead_bytes, after which only the hang-up is watched. A half-closed client has hung
+//       up.
 //   C2  The next request starts once the answer before it has left.
 //   C3  Every state has a time-out (sweep).
 #pragma once

@@ -3,9 +3,10 @@
 //
 // Invariants
 //   X1  respond(), or begin_stream() ... end(), exactly once; a dropped exchange without an answer
-//   becomes a 500. X2  After on_abort has fired with `disconnected`, writes are accepted and
-//   dropped. X3  What waits for a slow client is bounded (HttpLimits::max_output_bytes); beyond it
-//   the client is disconnected.
+//       becomes a 500.
+//   X2  After on_abort has fired with `disconnected`, writes are accepted and dropped.
+//   X3  What waits for a slow client is bounded (HttpLimits::max_output_bytes); beyond it the
+//       client is disconnected.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -3,9 +3,10 @@
 //
 // Invariants
 //   P1  A worker that refused is not asked again in the same round; a worker that lost the request
-//   not at all. P2  Every round ends: with a worker, with a wait, or with a refusal. Rounds, losses
-//   and the time waited are bounded. P3  The epoch rises with every attempt, so that a worker can
-//   refuse a stale one.
+//       not at all.
+//   P2  Every round ends: with a worker, with a wait, or with a refusal. Rounds, losses and the
+//       time waited are bounded.
+//   P3  The epoch rises with every attempt, so that a worker can refuse a stale one.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -4,14 +4,14 @@
 // Invariants
 //   L1  Nothing is sent before our Hello, and nothing but Hello is accepted before the worker's.
 //   L2  Handles rise; an attempt leaves the table with its terminal event, its cancellation or the
-//   lane. L3  A row is delivered if and only if its attempt is in the table, its choice is open and
-//   its offset is the next one. A
-//       lower offset is a duplicate and dropped; a higher one is a gap and loses the attempt.
+//       lane.
+//   L3  A row is delivered if and only if its attempt is in the table, its choice is open and its
+//       offset is the next one. A lower offset is a duplicate and dropped; a higher one is a gap
+//       and loses the attempt.
 //   L4  The outgoing queue is bounded; beyond it start() refuses. Cancels, pings and Hello always
-//   fit: each attempt has at
-//       most one cancel a choice, each peer's ping one answer.
+//       fit: each attempt has at most one cancel a choice, each peer's ping one answer.
 //   L5  A frame that breaks the protocol is an error and ends the lane; what stood before the fault
-//   in it has been delivered.
+//       in it has been delivered.
 #pragma once
 #include <cstdint>
 #include <deque>

@@ -37,6 +37,20 @@ TEST(CpuShareTest, MoreWorkersThanCoresGetOneEach) {
   EXPECT_TRUE(cpu_share({}, 0, 1).empty());
 }
 
+TEST(CpuShareTest, ThreadsOfAllWorkersAreTheProcessors) {
+  for (int processors = 1; processors <= 9; ++processors) {
+    for (int count = 1; count <= 9; ++count) {
+      int threads = 0;
+      for (int i = 0; i < count; ++i) {
+        EXPECT_GE(thread_share(processors, i, count), 1);
+        threads += thread_share(processors, i, count);
+      }
+      EXPECT_GE(threads, processors);
+      if (count <= processors) EXPECT_EQ(threads, processors);
+    }
+  }
+}
+
 TEST(PortsTest, AreDifferent) {
   const auto ports = free_ports("127.0.0.1", 20);
   ASSERT_TRUE(ports.ok());

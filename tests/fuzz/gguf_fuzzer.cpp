@@ -1,4 +1,4 @@
-// libFuzzer: any bytes as a GGUF file; parsed, its vocabulary read, its small tensors dequantised,
+// libFuzzer: any bytes as a GGUF file; parsed, its vocabulary and configuration read, its small tensors dequantised,
 // every look-up tried. Run with -rss_limit_mb and -malloc_limit_mb: a huge allocation for a small
 // file is a finding.
 #include <vector>
@@ -8,6 +8,7 @@
 #include "worker/format/gguf.h"
 #include "worker/format/printable.h"
 #include "worker/format/vocabulary.h"
+#include "worker/model/config.h"
 
 namespace {
 
@@ -51,6 +52,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     v1::Vocabulary again;  // what a router gets
     CHECK(again.ParseFromString(vocabulary->SerializeAsString()));
     CHECK(again.tokens_size() == vocabulary->tokens_size());
+  }
+  if (const auto config = read_decoder_config(**file, "llama"); config.ok()) {
+    CHECK(config->heads % config->kv_heads == 0 && config->context >= 2);
   }
   return 0;
 }

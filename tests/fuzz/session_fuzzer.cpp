@@ -38,7 +38,7 @@ class Lane {
  public:
   explicit Lane(FuzzedDataProvider& data) : data_(data), facts_(small_facts()) {
     limits_.max_attempts = 4;
-    limits_.max_assembling_ids = 200;
+    limits_.max_assembling_bytes = 4096;
     limits_.max_pending_bytes = 4096;
     core_ = std::make_unique<SessionCore>(facts_, limits_, host_, fence_, now_);
   }

@@ -111,7 +111,9 @@ class Program:
         """[positions of all lists, vocabulary], mapped from the program's output."""
         ids, out = self.folder / "ids.jsonl", self.folder / f"{backend}.f32"
         ids.write_text("".join(json.dumps(one) + "\n" for one in lists))
-        command = [*self.command, "--backend", backend, "--ids", str(ids), "--out", str(out)]
+        # The reference as the oracle computes, the others as they are served.
+        kv = "f32" if backend == "reference" else "f16"
+        command = [*self.command, "--backend", backend, "--kv-dtype", kv, "--ids", str(ids), "--out", str(out)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)}\nexit code {done.returncode}\n{done.stdout}")

@@ -106,6 +106,17 @@ Status config_error_with(const std::string& added_key, T value) {
   return config_error(parse(random_llama({}).set(added_key, value)));
 }
 
+TEST(Config, RefusesAbsurdShapes) {
+  const std::vector<std::byte> bytes = random_llama({}).build();
+  const auto error = [&](const char* key, uint32_t value) {
+    return std::string(config_error(parse(with_value(bytes, key, value))).message());
+  };
+  EXPECT_THAT(error("llama.attention.head_count", 1u << 19), HasSubstr("1 to 4096 is supported"));
+  EXPECT_THAT(error("llama.context_length", 1), HasSubstr("2 to "));
+  EXPECT_THAT(std::string(config_error_with("llama.attention.key_length", 1u << 20).message()),
+              HasSubstr("1 to 1024 is supported"));
+}
+
 TEST(Config, NamesFileAndKeyOfWhatIsNotBuilt) {
   const Status yarn = config_error_with("llama.rope.scaling.type", "yarn");
   EXPECT_TRUE(absl::IsUnimplemented(yarn));
@@ -179,6 +190,17 @@ TEST(Registry, CountsParametersOnceWhereEmbeddingAndHeadAreOne) {
   const uint64_t head = 320 * 64;
   EXPECT_EQ((*b)->parameters() - (*a)->parameters(), head);
   EXPECT_EQ((*b)->weight_bytes() - (*a)->weight_bytes(), head * sizeof(float));
+}
+
+// A norm or an embedding has no use for one: the file describes another model.
+TEST(Loading, RefusesABiasThatWouldBeDropped) {
+  const std::vector<std::byte> ones(64 * sizeof(float));
+  for (const char* name : {"blk.0.attn_norm.bias", "token_embd.bias", "output_norm.bias"}) {
+    const File file = parse(random_llama({}).tensor(name, TensorType::f32, {64}, ones));
+    const auto backend = reference();
+    const auto model = load_model(*file.gguf, *backend, Rank{});
+    EXPECT_THAT(std::string(model.status().message()), HasSubstr(name));
+  }
 }
 
 // out = x w^T over the ranks' shares must be what one rank computes: concatenated for columns,

@@ -204,6 +204,25 @@ TEST_P(RunnerTest, RefusesMoreContextThanTheModelHas) {
   EXPECT_THAT(std::string(runner.status().message()), HasSubstr("give at most 256"));
 }
 
+TEST_P(RunnerTest, RefusesALengthWithoutRoomForAnAnswer) {
+  RunnerOptions least = options();
+  least.max_len = 1;
+  const auto runner =
+      ModelRunner::create(*backend_, load_model(*file_, *backend_, Rank{}).value(), least);
+  EXPECT_THAT(std::string(runner.status().message()), HasSubstr("at least 2 tokens"));
+}
+
+// Before any table of that many positions is made.
+TEST_P(RunnerTest, RefusesAnAbsurdContextAtOnce) {
+  RandomLlama absurd;
+  absurd.context = 1 << 26;
+  const std::vector<std::byte> bytes = random_llama(absurd).build();
+  const auto file = GgufFile::parse(bytes, "absurd.gguf").value();
+  const auto runner =
+      ModelRunner::create(*backend_, load_model(*file, *backend_, Rank{}).value(), options());
+  EXPECT_THAT(std::string(runner.status().message()), HasSubstr("one sequence of 67108864 tokens"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, RunnerTest, ::testing::Values("reference", "cpu"),
                          [](const auto& info) { return info.param; });
 

@@ -27,6 +27,13 @@ class SessionTest : public ::testing::Test {
     frame.mutable_hello()->set_protocol_max(1);
     core().on_frame(frame, now_);
   }
+  // Its first id is there, the others come as chunks.
+  static v1::Start chunked_start(uint64_t attempt, uint32_t total) {
+    v1::Start start = small_start(attempt, {5});
+    start.set_chunked(true);
+    start.mutable_input()->set_total_ids(total);
+    return start;
+  }
   void start(const v1::Start& start) {
     v1::RouterFrame frame;
     *frame.mutable_start() = start;
@@ -219,16 +226,85 @@ TEST_F(SessionTest, AnAnnouncedSizeIsRefusedBeforeItArrives) {
 }
 
 TEST_F(SessionTest, InputsThatStillArriveAreLimited) {
-  limits_.max_assembling_ids = 50;
+  v1::Start part = chunked_start(1, 30);
+  limits_.max_assembling_bytes = static_cast<int64_t>(part.SpaceUsedLong()) + 2 * 30 * 4;
   hello();
-  for (uint64_t i = 1; i <= 2; ++i) {
-    v1::Start part = small_start(i, {5});
-    part.set_chunked(true);
-    part.mutable_input()->set_total_ids(30);
-    start(part);
-  }
+  start(part);
+  start(chunked_start(2, 30));
   EXPECT_EQ(rejection().reason(), v1::REJECT_QUEUE_FULL);
   EXPECT_EQ(core().attempts(), 1u);
+}
+
+TEST_F(SessionTest, ParametersOfInputsThatStillArriveAreLimited) {
+  hello();
+  limits_.max_assembling_bytes = 64 << 10;
+  v1::Start part = chunked_start(1, 30);
+  for (int i = 0; i < 2000; ++i) part.mutable_generate()->add_banned()->add_ids(1);
+  start(part);
+  EXPECT_EQ(rejection().reason(), v1::REJECT_QUEUE_FULL);
+}
+
+TEST_F(SessionTest, ALaterEpochEndsTheOneWhoseInputStillArrives) {
+  hello();
+  v1::Start early = chunked_start(1, 2);
+  start(early);
+  v1::Start late = small_start(2, {5});
+  late.set_request_id(early.request_id());
+  late.set_epoch(early.epoch() + 1);
+  start(late);
+  chunk(1, 0, {6}, true);
+  EXPECT_EQ(rejection().reason(), v1::REJECT_STALE_EPOCH);
+  ASSERT_EQ(host_.submitted.size(), 1u);
+  EXPECT_THAT(host_.submitted[0].prompt, ElementsAre(5));
+}
+
+TEST_F(SessionTest, TheDeadlineCountsFromStart) {
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.mutable_admission()->set_remaining_ms(1500);
+  start(part);
+  const TimePoint began = now_;
+  now_ += milliseconds(1000);
+  chunk(1, 0, {6}, true);
+  ASSERT_EQ(host_.submitted.size(), 1u);
+  EXPECT_EQ(host_.submitted[0].deadline, began + milliseconds(1500));
+}
+
+TEST_F(SessionTest, AnInputThatStallsIsRefusedAtItsDeadline) {
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.mutable_admission()->set_remaining_ms(1500);
+  start(part);
+  now_ += milliseconds(1499);
+  core().on_tick(now_);
+  EXPECT_EQ(core().attempts(), 1u);
+  now_ += milliseconds(1);
+  core().on_tick(now_);
+  EXPECT_EQ(rejection().reason(), v1::REJECT_TOO_SLOW);
+  EXPECT_EQ(core().attempts(), 0u);
+  chunk(1, 0, {6}, true);  // was on its way
+  EXPECT_EQ(closed(), "open");
+}
+
+TEST_F(SessionTest, WhatIsCancelledWhileItArrivesCountsAgainstASlowReader) {
+  limits_.max_pending_bytes = 2000;
+  hello();
+  for (uint64_t i = 1; i <= 200 && !core().closed(); ++i) {
+    start(chunked_start(i, 2));
+    cancel(i);
+  }
+  EXPECT_THAT(closed(), HasSubstr("reads too slowly"));
+}
+
+TEST_F(SessionTest, AShortLeaseIsPingedInTime) {
+  limits_.lease_ms = 600;
+  hello();
+  said();
+  now_ += milliseconds(200);
+  core().on_tick(now_);
+  v1::WorkerFrame frame;
+  ASSERT_TRUE(core().next_frame(frame));
+  EXPECT_TRUE(frame.has_ping());
 }
 
 TEST_F(SessionTest, ChunksThatDoNotAddUpAreRefused) {

@@ -21,7 +21,7 @@ const WorkerFacts kFacts = small_facts();
 Request accepted(const v1::Start& start) {
   const auto refusal = check_start(start, kFacts);
   EXPECT_FALSE(refusal) << refusal->detail;
-  auto result = to_request(start, kFacts, TimePoint{});
+  auto result = to_request(start, kFacts);
   EXPECT_TRUE(std::holds_alternative<Request>(result));
   return std::holds_alternative<Request>(result) ? std::get<Request>(result) : Request{};
 }
@@ -89,7 +89,6 @@ TEST(StartRequest, CarriesEveryParameter) {
   EXPECT_EQ(request.top_logprobs, 0);
   EXPECT_EQ(request.prompt_logprobs, 5);
   EXPECT_EQ(request.priority, -3);
-  EXPECT_EQ(request.deadline, TimePoint{} + std::chrono::milliseconds(1500));
 }
 
 TEST(StartRequest, IgnoreEosLeavesOnlyTheRequestsOwnStops) {
@@ -196,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 TEST(StartRequest, RefusesIdsOutsideTheVocabulary) {
-  const auto result = to_request(small_start(1, {5, 100}), kFacts, TimePoint{});
+  const auto result = to_request(small_start(1, {5, 100}), kFacts);
   ASSERT_TRUE(std::holds_alternative<Refusal>(result));
   EXPECT_EQ(std::get<Refusal>(result).reason, v1::REJECT_BAD_INPUT);
   EXPECT_THAT(std::get<Refusal>(result).detail, HasSubstr("input.ids[1]"));

@@ -21,11 +21,6 @@ using Command = std::variant<Request, StepResult, Wake>;
 // take), one of drain().
 constexpr size_t kWakes = 3;
 
-bool is_terminal(const EngineEvent& event) {
-  return std::holds_alternative<Rejected>(event.what) || std::holds_alternative<Done>(event.what) ||
-         std::holds_alternative<Failed>(event.what);
-}
-
 // Outlives the engine in the runner's result sink: a step may come back after stop().
 struct Inbox {
   Inbox(size_t capacity, size_t steps) : mailbox(capacity, steps + kWakes) {}

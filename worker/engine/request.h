@@ -94,4 +94,10 @@ struct EngineEvent {
   std::variant<Admitted, Rejected, Progress, PromptScores, Tokens, ChoiceEnd, Done, Failed> what;
 };
 
+// Nothing follows of this attempt.
+inline bool is_terminal(const EngineEvent& event) {
+  return std::holds_alternative<Rejected>(event.what) || std::holds_alternative<Done>(event.what) ||
+         std::holds_alternative<Failed>(event.what);
+}
+
 }  // namespace bessemer

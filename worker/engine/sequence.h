@@ -12,9 +12,11 @@
 //   length     known + drawing: tokens there will be once every launched step has come back
 //
 //   S1  computed < length while the choice can go on: at least one row is always left, the one that
-//   is drawn from. S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0,
-//   so that its whole history is known. S3  kv covers computed rows while the choice has a slot; a
-//   waiting one has blocks only as a fork.
+//       is drawn from.
+//   S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0, so that its
+//       whole history is known.
+//   S3  kv covers computed rows while the choice has a slot; a waiting one has blocks only as a
+//       fork.
 #pragma once
 #include <cstdint>
 #include <memory>

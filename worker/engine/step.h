@@ -7,7 +7,8 @@
 //   P2  A slot has at most one Work per program and step.
 //   P3  The sums of rows, logit rows and slots stay within Limits.
 //   P4  Grow has reserved KV for begin + count of each Work in flight, counting every draft as
-//   accepted. P5  Same plans => same StepResult digest on each rank.
+//       accepted.
+//   P5  Same plans => same StepResult digest on each rank.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -5,11 +5,11 @@
 //
 // Invariants
 //   K1  free + cached + held = total, held = owned + retiring (E2). Nothing is cached until the
-//   prefix index exists: it will
-//       keep what release() would free, and give up its leaves in allocate().
+//       prefix index exists: it will keep what release() would free, and give up its leaves in
+//       allocate().
 //   K2  A block whose last owner left while steps were launched is not handed out before the last
-//   of them has completed (E4):
-//       every step in flight is a hold on it, whoever let it go and however.
+//       of them has completed (E4): every step in flight is a hold on it, whoever let it go and
+//       however.
 //   K3  A BlockRef never outlives its pool.
 #pragma once
 #include <cstdint>

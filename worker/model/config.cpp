@@ -11,7 +11,9 @@ namespace bessemer {
 namespace {
 
 constexpr int32_t kMaxLayers = 4096;
-constexpr int32_t kMaxWidth = 1 << 20;  // the widest published models have 2^15 to 2^16
+constexpr int32_t kMaxWidth = 1 << 20;   // the widest published models have 2^15 to 2^16
+constexpr int32_t kMaxHeads = 4096;      // published models have up to 128
+constexpr int32_t kMaxHeadWidth = 1024;  // of keys or values; published models have up to 576
 constexpr int32_t kMaxVocab = 1 << 24;
 constexpr int32_t kMaxContext = 1 << 26;
 
@@ -61,14 +63,22 @@ StatusOr<int32_t> head_count(const Keys& keys, const std::string& key) {
   if (keys.file().get_array(keys.prefix() + key).ok()) {
     return keys.unbuilt(key, "head counts that differ by layer are not supported");
   }
-  return keys.integer(key, 1, kMaxWidth);
+  return keys.integer(key, 1, kMaxHeads);
+}
+
+// What the file says, or `otherwise`, which the other keys imply.
+StatusOr<int32_t> head_width(const Keys& keys, const std::string& key, int32_t otherwise) {
+  if (keys.has(key) || otherwise <= kMaxHeadWidth)
+    return keys.integer_or(key, 1, kMaxHeadWidth, otherwise);
+  return keys.wrong(key, fmt::format("heads of {} are out of range: up to {} is supported",
+                                     otherwise, kMaxHeadWidth));
 }
 
 Status read_shape(const Keys& keys, DecoderConfig& c) {
   ASSIGN_OR_RETURN(c.layers, keys.integer("block_count", 1, kMaxLayers));
   ASSIGN_OR_RETURN(c.width, keys.integer("embedding_length", 1, kMaxWidth));
   ASSIGN_OR_RETURN(c.ff, keys.integer("feed_forward_length", 1, kMaxWidth));
-  ASSIGN_OR_RETURN(c.context, keys.integer("context_length", 1, kMaxContext));
+  ASSIGN_OR_RETURN(c.context, keys.integer("context_length", 2, kMaxContext));
   ASSIGN_OR_RETURN(c.heads, head_count(keys, "attention.head_count"));
   c.kv_heads = c.heads;
   if (keys.has("attention.head_count_kv")) {
@@ -84,10 +94,8 @@ Status read_shape(const Keys& keys, DecoderConfig& c) {
                                                       "attention.key_length is missing",
                                                       c.width, c.heads));
   }
-  ASSIGN_OR_RETURN(c.key_width,
-                   keys.integer_or("attention.key_length", 1, kMaxWidth, c.width / c.heads));
-  ASSIGN_OR_RETURN(c.value_width,
-                   keys.integer_or("attention.value_length", 1, kMaxWidth, c.key_width));
+  ASSIGN_OR_RETURN(c.key_width, head_width(keys, "attention.key_length", c.width / c.heads));
+  ASSIGN_OR_RETURN(c.value_width, head_width(keys, "attention.value_length", c.key_width));
   if (int64_t{c.heads} * std::max(c.key_width, c.value_width) > kMaxWidth) {
     return keys.wrong("attention.head_count", "heads x head width is beyond 2^20");
   }

@@ -54,7 +54,6 @@ StatusOr<WeightPtr> Loader::columns(std::span<const Tensor> stack) {
 }
 
 StatusOr<WeightPtr> Loader::rows(const Tensor& tensor) {
-  if (rank_.count == 1) return whole(tensor);
   ASSIGN_OR_RETURN(const GgufTensor* found, find(tensor));
   const int64_t block = traits_of(found->type).block_values;
   if (tensor.cols % (block * rank_.count) != 0) {
@@ -62,7 +61,9 @@ StatusOr<WeightPtr> Loader::rows(const Tensor& tensor) {
                                           tensor.cols, block, rank_.count));
   }
   const int64_t share = tensor.cols / rank_.count;
-  const std::vector<std::byte> own = take_columns(*found, share * rank_.index, share);
+  std::vector<std::byte> gathered;
+  if (rank_.count > 1) gathered = take_columns(*found, share * rank_.index, share);
+  const std::span<const std::byte> own = rank_.count > 1 ? gathered : found->bytes;
   ASSIGN_OR_RETURN(const std::vector<float> bias, bias_of(tensor));
   // The partial products are summed over the ranks: the bias may enter once only.
   const WeightPart part{std::string(found->name),
@@ -76,13 +77,12 @@ StatusOr<WeightPtr> Loader::rows(const Tensor& tensor) {
 
 StatusOr<WeightPtr> Loader::whole(const Tensor& tensor) {
   ASSIGN_OR_RETURN(const GgufTensor* found, find(tensor));
-  ASSIGN_OR_RETURN(const std::vector<float> bias, bias_of(tensor));
   const WeightPart part{std::string(found->name),
                         found->type,
                         found->bytes,
                         static_cast<int32_t>(tensor.rows),
                         static_cast<int32_t>(tensor.cols),
-                        bias};
+                        {}};
   return pack(std::span(&part, 1));
 }
 

@@ -15,8 +15,7 @@
 
 namespace bessemer {
 
-// A matrix of the file, named without ".weight"; a ".bias" of the same name joins it where the file
-// has one.
+// A matrix of the file, named without ".weight".
 struct Tensor {
   std::string name;
   int64_t rows = 0, cols = 0;  // that it must have; out and in features
@@ -33,11 +32,14 @@ class Loader {
 
   // Errors name file and tensor: one that is missing, of another shape, that does not divide over
   // the ranks, or whose format the backend refuses.
-  StatusOr<WeightPtr> columns(
-      std::span<const Tensor> stack);  // each rank takes its share of every tensor's rows (outputs)
-  StatusOr<WeightPtr> rows(
-      const Tensor& tensor);  // each rank takes its share of the columns (inputs)
-  StatusOr<WeightPtr> whole(const Tensor& tensor);  // the same on every rank
+  //
+  // Projections, with the ".bias" of the same name where the file has one:
+  // each rank takes its share of every tensor's rows (outputs);
+  StatusOr<WeightPtr> columns(std::span<const Tensor> stack);
+  // each rank takes its share of the columns (inputs).
+  StatusOr<WeightPtr> rows(const Tensor& tensor);
+  // Norms and embeddings, which are used without a bias: the same on every rank.
+  StatusOr<WeightPtr> whole(const Tensor& tensor);
 
   bool has(const std::string& name) const { return file_.tensor(name + ".weight") != nullptr; }
   // A tensor that the model reads elsewhere than through the verbs.

@@ -11,7 +11,8 @@ namespace bessemer {
 namespace {
 
 constexpr uint64_t kMegabyte = uint64_t{1} << 20;
-constexpr uint64_t kMaxBlocks = std::numeric_limits<int32_t>::max();
+// Positions in the cache are numbered by int32.
+constexpr uint64_t kMaxPositions = std::numeric_limits<int32_t>::max();
 
 uint64_t megabytes_up(uint64_t bytes) {
   return (bytes + kMegabyte - 1) / kMegabyte;
@@ -39,7 +40,8 @@ StatusOr<MemoryPlan> plan_memory(const MemoryRequest& r) {
                     "the weights are loaded; lower --kv-cache-mb",
                     megabytes(budget), megabytes(r.available_bytes)));
   }
-  const uint64_t blocks = std::min(budget / r.block_bytes, kMaxBlocks);
+  const uint64_t blocks =
+      std::min(budget / r.block_bytes, kMaxPositions / static_cast<uint64_t>(r.block_tokens));
   if (blocks < one) {
     return absl::ResourceExhaustedError(fmt::format(
         "one sequence of {} tokens needs a KV cache of {}, but only {} are planned for it ({} of "

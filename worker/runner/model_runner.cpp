@@ -35,6 +35,10 @@ StatusOr<Limits> limits_of(const Model& model, const RunnerOptions& options) {
                                       " is more than the model was trained for: give at most " +
                                       std::to_string(model.max_len()));
   }
+  if (limits.max_len < 2) {
+    return absl::InvalidArgumentError(
+        "max_model_len = 1 leaves no room: a prompt and its answer need at least 2 tokens");
+  }
   limits.slots = options.slots;
   limits.rows = options.step_tokens;
   limits.vocab_size = model.vocab_size();
@@ -76,20 +80,24 @@ StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend,
                                                            std::unique_ptr<Model> model,
                                                            const RunnerOptions& options) {
   ASSIGN_OR_RETURN(Limits limits, limits_of(*model, options));
-  RETURN_IF_ERROR(model->reserve(backend, limits.rows, limits.logit_rows, limits.max_len));
-  RETURN_IF_ERROR(backend.reserve_workspace(limits.rows, limits.logit_rows, model->vocab_size()));
-  ASSIGN_OR_RETURN(const uint64_t available, available_memory_bytes());
   KvLayout layout = layout_of(*model, options.kv_dtype);
   const uint64_t block_bytes = kv_block_bytes(layout, 0);
-  ASSIGN_OR_RETURN(MemoryPlan memory, plan_memory({.weight_bytes = model->weight_bytes(),
-                                                   .scratch_bytes = model->scratch_bytes(),
-                                                   .available_bytes = available,
-                                                   .kv_cache_bytes = options.kv_cache_bytes,
-                                                   .kv_fraction = options.kv_fraction,
-                                                   .block_bytes = block_bytes,
-                                                   .block_tokens = layout.block_tokens,
-                                                   .max_len = limits.max_len,
-                                                   .slots = limits.slots}));
+  MemoryRequest request{.weight_bytes = model->weight_bytes(),
+                        .kv_cache_bytes = options.kv_cache_bytes,
+                        .kv_fraction = options.kv_fraction,
+                        .block_bytes = block_bytes,
+                        .block_tokens = layout.block_tokens,
+                        .max_len = limits.max_len,
+                        .slots = limits.slots};
+  ASSIGN_OR_RETURN(request.available_bytes, available_memory_bytes());
+  // First without what follows, whose tables of max_len positions are smaller than one sequence's
+  // KV: an absurd length is refused before it is allocated for.
+  RETURN_IF_ERROR(plan_memory(request).status());
+  RETURN_IF_ERROR(model->reserve(backend, limits.rows, limits.logit_rows, limits.max_len));
+  RETURN_IF_ERROR(backend.reserve_workspace(limits.rows, limits.logit_rows, model->vocab_size()));
+  request.scratch_bytes = model->scratch_bytes();
+  ASSIGN_OR_RETURN(request.available_bytes, available_memory_bytes());
+  ASSIGN_OR_RETURN(MemoryPlan memory, plan_memory(request));
   layout.group_blocks[0] = memory.kv_blocks;
   ASSIGN_OR_RETURN(KvPoolPtr kv, backend.make_kv(layout));
   limits.groups.push_back({.block_tokens = layout.block_tokens,

@@ -2,8 +2,7 @@
 //
 // Invariants
 //   R1  length <= history.size(): the KV of history[0, length) is stored. A Work may begin beyond
-//   it where the blocks that
-//       Grow gave hold a cached prefix.
+//       it where the blocks that Grow gave hold a cached prefix.
 //   R2  After a draw history.size() = length + 1; the drawn token is the next Work's first row.
 //   R3  A slot with a fault computes nothing until it is closed.
 #pragma once

@@ -1,12 +1,13 @@
 // Draws one token from one row of logits: a pure function of (logits, history, params).
 //
-// The order of the processors, stated here and nowhere else
-//   1  logit_bias                                   added
+// The order of the processors
+//   1  logit_bias                        added
 //   2  repetition, then frequency and presence penalty
 //   3  allowed tokens, banned sequences, stop_ids before min_tokens: what is forbidden becomes -inf
-//   4  temperature                                  below kGreedyBelow: the largest logit, lowest
-//   id; 5 and 6 do not apply 5  top_k, typical_p, top_p, min_p               each over what the one
-//   before left, renormalised 6  exponential race                             over the survivors
+//   4  temperature                       below kGreedyBelow: the largest logit, lowest id; the
+//                                        rest does not apply
+//   5  top_k, typical_p, top_p, min_p    each over what the one before left, renormalised
+//   6  exponential race                  over the survivors
 // Log-probabilities are of the untouched row. Sums of probabilities run in (probability descending,
 // id ascending), ties go to the lowest id, exp and log are elementary.h's: the same row gives the
 // same token on every machine that follows IEEE 754.

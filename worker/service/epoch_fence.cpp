@@ -28,6 +28,12 @@ void EpochFence::release(const std::string& request_id, AttemptId attempt) {
   if (at != entries_.end() && at->second.attempt == attempt) at->second.released = true;
 }
 
+bool EpochFence::holds(const std::string& request_id, AttemptId attempt) const {
+  std::lock_guard lock(mutex_);
+  const auto at = entries_.find(request_id);
+  return at == entries_.end() || at->second.attempt == attempt;
+}
+
 bool EpochFence::knows(const std::string& request_id, uint32_t epoch) const {
   std::lock_guard lock(mutex_);
   const auto at = entries_.find(request_id);

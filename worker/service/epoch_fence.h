@@ -36,6 +36,8 @@ class EpochFence {
   Claim claim(const std::string& request_id, uint32_t epoch, AttemptId attempt);
   // The attempt was refused after all: the same epoch may be started again.
   void release(const std::string& request_id, AttemptId attempt);
+  // False: another attempt has claimed a later epoch since. A request that is forgotten is held.
+  bool holds(const std::string& request_id, AttemptId attempt) const;
   // True: claim() would say `repeated`.
   bool knows(const std::string& request_id, uint32_t epoch) const;
 

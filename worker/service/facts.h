@@ -33,8 +33,8 @@ struct SessionLimits {
   int32_t ping_ms = 1000;
   int32_t orphan_ms = 0;        // how long attempts outlive their lane
   int32_t max_attempts = 1024;  // alive on one lane
-  int64_t max_assembling_ids =
-      4 << 20;  // announced by chunked inputs that are not complete, per lane: 16 MiB
+  // Held for inputs that are not complete, per lane: 4 Mi ids, and as much again for parameters.
+  int64_t max_assembling_bytes = 32 << 20;
   size_t max_pending_bytes = 4 << 20;  // frames that wait for the peer to read
 };
 

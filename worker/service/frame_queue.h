@@ -3,8 +3,8 @@
 //
 // Invariants
 //   F1  Events of one attempt leave in the order they came. Within one StepBatch, `before`
-//   (admitted, rejected, progress, prompt
-//       logprobs) precedes the token columns, which precede `after` (ends).
+//       (admitted, rejected, progress, prompt logprobs) precedes the token columns, which precede
+//       `after` (ends).
 //   F2  A StepBatch stays under the frame limit unless a single event exceeds it.
 //   F3  At most one Hello, Drain, Ping and Ping reply wait at a time; the newest of each kind wins.
 #pragma once

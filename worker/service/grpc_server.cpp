@@ -22,10 +22,16 @@ constexpr auto kTick = std::chrono::milliseconds(50);
 // Streams of one connection: a router opens at most a few lanes and watches.
 constexpr int kMaxStreamsPerConnection = 128;
 
+// A ping of the transport on a connection that is silent for so long, and how long its answer may
+// take. Lanes are never silent for that long.
+constexpr int kKeepaliveMs = 10'000;
+
 class GrpcServer final : public WorkerServer {
  public:
   GrpcServer(const ServerOptions& options, const WorkerFacts& facts, Hub& hub, const Clock& clock)
-      : session_limits_(options.session),
+      : host_(options.host),
+        wanted_port_(options.port),
+        session_limits_(options.session),
         hub_(hub),
         clock_(clock),
         sessions_(make_session_service(facts, session_limits_,
@@ -33,7 +39,7 @@ class GrpcServer final : public WorkerServer {
         state_(make_state_service(facts, static_cast<size_t>(options.max_watches), hub, clock)) {}
   ~GrpcServer() override { stop(Duration::zero()); }
 
-  Status listen(const std::string& host, int32_t port);
+  Status start() override;
   int32_t port() const override { return port_; }
   void on_step() override { state_->on_tick(clock_.now()); }
   void drain(uint32_t deadline_ms) override;
@@ -42,6 +48,8 @@ class GrpcServer final : public WorkerServer {
  private:
   void run_ticks();
 
+  const std::string host_;
+  const int32_t wanted_port_;
   const SessionLimits session_limits_;
   Hub& hub_;
   const Clock& clock_;
@@ -58,11 +66,11 @@ class GrpcServer final : public WorkerServer {
   std::thread ticker_;
 };
 
-Status GrpcServer::listen(const std::string& host, int32_t port) {
+Status GrpcServer::start() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  const std::string address = host + ":" + std::to_string(port);
+  const std::string address = host_ + ":" + std::to_string(wanted_port_);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(sessions_->service());
   builder.RegisterService(state_->service());
@@ -76,6 +84,9 @@ Status GrpcServer::listen(const std::string& host, int32_t port) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 500);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Lanes have their lease; this ends the watches of peers that vanished without a word.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port_ == 0) {
     return absl::UnavailableError("cannot listen on " + address +
@@ -119,12 +130,10 @@ void GrpcServer::stop(Duration grace) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<WorkerServer>> WorkerServer::start(const ServerOptions& options,
-                                                            const WorkerFacts& facts, Hub& hub,
-                                                            const Clock& clock) {
-  auto server = std::make_unique<GrpcServer>(options, facts, hub, clock);
-  RETURN_IF_ERROR(server->listen(options.host, options.port));
-  return server;
+std::unique_ptr<WorkerServer> WorkerServer::make(const ServerOptions& options,
+                                                 const WorkerFacts& facts, Hub& hub,
+                                                 const Clock& clock) {
+  return std::make_unique<GrpcServer>(options, facts, hub, clock);
 }
 
 }  // namespace bessemer

@@ -21,13 +21,15 @@ struct ServerOptions {
 
 class WorkerServer {
  public:
-  // Serves at once; health says SERVING. Unavailable names the address that could not be bound. All
-  // references outlive the server.
-  static StatusOr<std::unique_ptr<WorkerServer>> start(const ServerOptions& options,
-                                                       const WorkerFacts& facts, Hub& hub,
-                                                       const Clock& clock);
+  // All references outlive the server.
+  static std::unique_ptr<WorkerServer> make(const ServerOptions& options, const WorkerFacts& facts,
+                                            Hub& hub, const Clock& clock);
   virtual ~WorkerServer() = default;  // stops
 
+  // Once: serves from here on; health says SERVING. Apart from make(), because requests come before
+  // it returns and their events must find the server. Unavailable names the address that could not
+  // be bound.
+  virtual Status start() = 0;
   virtual int32_t port() const = 0;
   // After an engine pass, on its thread.
   virtual void on_step() = 0;

@@ -9,11 +9,6 @@ uint64_t key(AttemptId attempt) {
   return static_cast<uint64_t>(attempt);
 }
 
-bool ends(const EngineEvent& event) {
-  return std::holds_alternative<Rejected>(event.what) || std::holds_alternative<Done>(event.what) ||
-         std::holds_alternative<Failed>(event.what);
-}
-
 // The events of one lane; a worker has a handful of lanes, so a list beats a map.
 struct Parcel {
   std::shared_ptr<EventSink> sink;
@@ -39,7 +34,7 @@ void Hub::deliver(StepId step, std::vector<EngineEvent> events) {
       const auto route = routes_.find(key(event.attempt));
       if (route == routes_.end()) continue;
       const std::shared_ptr<EventSink> sink = route->second;
-      if (ends(event)) routes_.erase(route);
+      if (is_terminal(event)) routes_.erase(route);
       if (sink) events_for(parcels, sink).push_back(std::move(event));
     }
   }

@@ -47,6 +47,13 @@ uint64_t estimate_ttft_us(const EngineStats& stats, int64_t prompt) {
                                stats.prefill_tokens_per_s);
 }
 
+// What an attempt holds in memory until its input is complete: its parameters, and all ids that it
+// announces.
+int64_t bytes_of(const v1::Start& start) {
+  const int64_t to_come = prompt_tokens(start) - start.input().ids_size();
+  return static_cast<int64_t>(start.SpaceUsedLong()) + to_come * int64_t{sizeof(uint32_t)};
+}
+
 // The choices named that exist, once each.
 std::vector<int32_t> known_choices(const v1::Cancel& cancel, int32_t count) {
   std::set<uint32_t> known;
@@ -54,11 +61,6 @@ std::vector<int32_t> known_choices(const v1::Cancel& cancel, int32_t count) {
     if (choice < static_cast<uint32_t>(count)) known.insert(choice);
   }
   return {known.begin(), known.end()};
-}
-
-bool is_terminal(const EngineEvent& event) {
-  return std::holds_alternative<Rejected>(event.what) || std::holds_alternative<Done>(event.what) ||
-         std::holds_alternative<Failed>(event.what);
 }
 
 }  // namespace
@@ -81,6 +83,11 @@ void SessionCore::on_frame(const v1::RouterFrame& frame, TimePoint now) {
   last_heard_ = now;
   if (!greeted_ && !frame.has_hello())
     return close(absl::FailedPreconditionError("a frame came before Hello"));
+  act_on(frame, now);
+  check_pending();
+}
+
+void SessionCore::act_on(const v1::RouterFrame& frame, TimePoint now) {
   switch (frame.body_case()) {
     case v1::RouterFrame::kHello:
       return on_hello(frame.hello());
@@ -115,6 +122,7 @@ void SessionCore::on_hello(const v1::Hello& hello) {
   greeted_ = true;
   // The smaller lease and frame limit of the two hold for both sides.
   if (hello.lease_ms() != 0) lease_ = std::min<Duration>(lease_, milliseconds(hello.lease_ms()));
+  next_ping_ = std::min(next_ping_, last_heard_ + lease_ / 3);
   constexpr uint32_t kLeastFrameBytes = 4096;
   if (hello.max_frame_bytes() != 0) {
     out_.set_max_frame_bytes(std::clamp(hello.max_frame_bytes(), kLeastFrameBytes, kMaxFrameBytes));
@@ -137,7 +145,10 @@ void SessionCore::on_start(const v1::Start& start, TimePoint now) {
   attempt.request_id = start.request_id();
   attempt.choices = static_cast<int32_t>(std::max<uint32_t>(start.generate().n(), 1));
   attempt.assembling = start;
-  assembling_ids_ += prompt_tokens(start);
+  attempt.assembling_bytes = bytes_of(start);
+  assembling_bytes_ += attempt.assembling_bytes;
+  if (const uint32_t left = start.admission().remaining_ms(); left != 0)
+    attempt.deadline = now + milliseconds(left);
   handles_.emplace(static_cast<uint64_t>(attempt.id), handle);
   const auto at = attempts_.emplace(handle, std::move(attempt)).first;
   if (!start.chunked()) submit(at, now);
@@ -179,10 +190,10 @@ std::optional<Refusal> SessionCore::check_capacity(const v1::Start& start) const
     return Refusal{v1::REJECT_QUEUE_FULL,
                    fmt::format("{} attempts are alive on this lane", attempts_.size())};
   }
-  if (start.chunked() && assembling_ids_ + prompt_tokens(start) > limits_.max_assembling_ids) {
+  if (start.chunked() && assembling_bytes_ + bytes_of(start) > limits_.max_assembling_bytes) {
     return Refusal{
         v1::REJECT_QUEUE_FULL,
-        fmt::format("inputs of {} tokens are still arriving on this lane", assembling_ids_)};
+        fmt::format("inputs of {} bytes are still arriving on this lane", assembling_bytes_)};
   }
   return std::nullopt;
 }
@@ -224,11 +235,18 @@ std::optional<Refusal> SessionCore::append_chunk(const v1::Chunk& chunk, Attempt
 // The input is complete: from here on the attempt is the engine's.
 void SessionCore::submit(Attempts::iterator at, TimePoint now) {
   Attempt& attempt = at->second;
-  auto result = to_request(*attempt.assembling, facts_, now);
+  auto result = to_request(*attempt.assembling, facts_);
   finish_assembly(at);
   if (const auto* refusal = std::get_if<Refusal>(&result)) return reject(at, *refusal, now);
+  if (!fence_.holds(attempt.request_id, attempt.id)) {
+    return reject(at,
+                  {v1::REJECT_STALE_EPOCH,
+                   "a later epoch of this request was started while its input arrived"},
+                  now);
+  }
   Request& request = std::get<Request>(result);
   request.id = attempt.id;
+  request.deadline = attempt.deadline;
   if (!host_.submit(std::move(request))) {
     return reject(at, {v1::REJECT_QUEUE_FULL, "the engine's mailbox is full"}, now);
   }
@@ -238,7 +256,7 @@ void SessionCore::submit(Attempts::iterator at, TimePoint now) {
 }
 
 void SessionCore::finish_assembly(Attempts::iterator at) {
-  assembling_ids_ -= prompt_tokens(*at->second.assembling);
+  assembling_bytes_ -= std::exchange(at->second.assembling_bytes, 0);
   at->second.assembling.reset();
 }
 
@@ -248,7 +266,6 @@ void SessionCore::reject(uint64_t handle, const Refusal& refusal, TimePoint now)
   event.mutable_rejected()->set_reason(refusal.reason);
   event.mutable_rejected()->set_detail(refusal.detail);
   out_.put_event(std::move(event), last_step_, mono_us(now));
-  check_pending();
 }
 
 void SessionCore::reject(Attempts::iterator at, const Refusal& refusal, TimePoint now) {
@@ -336,7 +353,19 @@ void SessionCore::on_tick(TimePoint now) {
     return close(absl::UnavailableError(
         fmt::format("no frame for {} ms: the lease has run out", lease_ / milliseconds(1))));
   }
+  expire_assemblies(now);
   if (greeted_ && now >= next_ping_) ping(now);
+  check_pending();
+}
+
+// The engine ends what it knows; an input that stalls must not hold its place for ever.
+void SessionCore::expire_assemblies(TimePoint now) {
+  if (assembling_bytes_ == 0) return;
+  for (auto next = attempts_.begin(); next != attempts_.end();) {
+    const auto at = next++;
+    if (!at->second.assembling || now < at->second.deadline) continue;
+    reject(at, {v1::REJECT_TOO_SLOW, "the deadline passed before the input was complete"}, now);
+  }
 }
 
 void SessionCore::check_pending() {
@@ -346,7 +375,8 @@ void SessionCore::check_pending() {
 }
 
 void SessionCore::ping(TimePoint now) {
-  next_ping_ = now + milliseconds(limits_.ping_ms);
+  // A lease shorter than three pings would run out between two of them.
+  next_ping_ = now + std::min<Duration>(milliseconds(limits_.ping_ms), lease_ / 3);
   const EngineStats stats = host_.stats();
   v1::Ping ping;
   ping.set_nonce(++ping_nonce_);
@@ -384,7 +414,7 @@ std::vector<AttemptId> SessionCore::take_attempts() {
   }
   attempts_.clear();
   handles_.clear();
-  assembling_ids_ = 0;
+  assembling_bytes_ = 0;
   return ids;
 }
 

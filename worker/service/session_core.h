@@ -4,9 +4,10 @@
 //
 // Invariants
 //   S1  Each Start is answered by exactly one Rejected, or by Admitted and exactly one Done or
-//   Failed; nothing follows. S2  Nothing is written before this worker's Hello, nothing acted upon
-//   before the peer's. S3  What a peer can make this side hold is bounded by SessionLimits; beyond
-//   it the attempt or the lane is refused.
+//       Failed; nothing follows.
+//   S2  Nothing is written before this worker's Hello, nothing acted upon before the peer's.
+//   S3  What a peer can make this side hold is bounded by SessionLimits; beyond it the attempt or
+//       the lane is refused.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -70,13 +71,16 @@ class SessionCore {
     AttemptId id{};
     std::string request_id;
     int32_t choices = 1;
+    TimePoint deadline = TimePoint::max();
     std::optional<v1::Start> assembling;  // until all of its input is there
-    uint32_t next_seq = 0;                // of the next Chunk
-    std::set<int32_t> cancelled;          // choices, while assembling
+    int64_t assembling_bytes = 0;
+    uint32_t next_seq = 0;        // of the next Chunk
+    std::set<int32_t> cancelled;  // choices, while assembling
     uint32_t est_ttft_us = 0;
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
 
+  void act_on(const v1::RouterFrame& frame, TimePoint now);
   void on_hello(const v1::Hello& hello);
   void on_start(const v1::Start& start, TimePoint now);
   void on_chunk(const v1::Chunk& chunk, TimePoint now);
@@ -93,6 +97,7 @@ class SessionCore {
   void reject(Attempts::iterator at, const Refusal& refusal, TimePoint now);
   void drop(Attempts::iterator at);
   void end_unstarted(Attempts::iterator at, TimePoint now);
+  void expire_assemblies(TimePoint now);
   void ping(TimePoint now);
   void check_pending();
   void close(Status status);
@@ -105,8 +110,8 @@ class SessionCore {
   Attempts attempts_;
   std::unordered_map<uint64_t, uint64_t> handles_;  // AttemptId -> handle
   uint64_t last_handle_ = 0;
-  int64_t assembling_ids_ = 0;
-  bool greeted_ = false;  // the peer's Hello is here
+  int64_t assembling_bytes_ = 0;  // of all attempts
+  bool greeted_ = false;          // the peer's Hello is here
   TimePoint last_heard_, next_ping_;
   uint64_t ping_nonce_ = 0;
   StepId last_step_ = 0;

@@ -3,9 +3,10 @@
 //
 // Invariants
 //   T1  A lane's state is touched under its lock only. At most one read and one write are
-//   outstanding. T2  Finish is called once, with no write outstanding and no cancellation under
-//   way; nothing is started after it. T3  A lane lives until OnDone; the service is destroyed only
-//   when no lane is left.
+//       outstanding.
+//   T2  Finish is called once, with no write outstanding and no cancellation under way; nothing is
+//       started after it.
+//   T3  A lane lives until OnDone; the service is destroyed only when no lane is left.
 #pragma once
 #include <cstddef>
 #include <cstdint>

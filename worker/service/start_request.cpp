@@ -225,16 +225,12 @@ std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& fa
   return std::nullopt;
 }
 
-std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts,
-                                          TimePoint now) {
+std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts) {
   auto result = parameters_of(start, facts);
   auto* request = std::get_if<Request>(&result);
   if (request == nullptr) return result;
   append_ids(request->prompt, start.input().ids());
   if (auto refusal = check_prompt(*request, facts)) return std::move(*refusal);
-  if (const uint32_t left = start.admission().remaining_ms(); left != 0) {
-    request->deadline = now + std::chrono::milliseconds(left);
-  }
   return result;
 }
 

@@ -20,10 +20,9 @@ struct Refusal {
 // sampling parameters.
 std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& facts);
 
-// `start` has passed check_start and carries all of its input. The request's id is left to the
-// caller.
-std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts,
-                                          TimePoint now);
+// `start` has passed check_start and carries all of its input. The request's id and deadline are
+// left to the caller.
+std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts);
 
 // Prompt tokens that `start` announces or carries.
 int64_t prompt_tokens(const v1::Start& start);

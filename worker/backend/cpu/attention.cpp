@@ -57,7 +57,7 @@ void CpuBackend::attend(Mat out, const Mat& q, const KvPool& kv, int32_t layer, 
     const auto i = static_cast<size_t>(s);
     first_task[i + 1] = first_task[i] + calls_of(batch, s, heads) * p.kv_heads;
   }
-  pool_->run(first_task.back(), [&](int32_t task, int32_t thread) {
+  const auto call = [&](int32_t task, int32_t thread) {
     const auto after = std::ranges::upper_bound(first_task, task);
     const auto s = static_cast<int32_t>(after - first_task.begin()) - 1;
     const int32_t within = task - first_task[static_cast<size_t>(s)];
@@ -86,7 +86,13 @@ void CpuBackend::attend(Mat out, const Mat& q, const KvPool& kv, int32_t layer, 
          .type = pool.type(),
          .scale = p.scale,
          .scratch = scratch_.get() + static_cast<size_t>(thread) * kernels::kAttentionScratch});
-  });
+  };
+  // One loop in all but the largest steps of models with hundreds of heads.
+  constexpr int32_t kLoop = ThreadPool::kMaxTasks / 2;
+  for (int32_t first = 0; first < first_task.back(); first += kLoop) {
+    pool_->run(std::min(kLoop, first_task.back() - first),
+               [&](int32_t task, int32_t thread) { call(first + task, thread); });
+  }
 }
 
 }  // namespace bessemer::cpu

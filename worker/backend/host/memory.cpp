@@ -77,14 +77,20 @@ StatusOr<RopeTablePtr> HostRopeTable::make(std::span<const double> inverse_frequ
   table->pairs_ = static_cast<int32_t>(inverse_frequencies.size());
   table->positions_ = max_positions;
   const size_t count = inverse_frequencies.size() * static_cast<size_t>(max_positions);
-  table->cosines_.reserve(count);
-  table->sines_.reserve(count);
+  table->cosines_ = allocate_array<float>(count);
+  table->sines_ = allocate_array<float>(count);
+  if (!table->cosines_ || !table->sines_) {
+    return absl::ResourceExhaustedError("cannot allocate " +
+                                        std::to_string(2 * count * sizeof(float)) +
+                                        " bytes for a RoPE table; lower --max-model-len");
+  }
   const auto factor = static_cast<double>(attention_factor);
+  size_t at = 0;
   for (int32_t position = 0; position < max_positions; ++position) {
     for (const double frequency : inverse_frequencies) {
       const double angle = position * frequency;
-      table->cosines_.push_back(static_cast<float>(std::cos(angle) * factor));
-      table->sines_.push_back(static_cast<float>(std::sin(angle) * factor));
+      table->cosines_[at] = static_cast<float>(std::cos(angle) * factor);
+      table->sines_[at++] = static_cast<float>(std::sin(angle) * factor);
     }
   }
   return RopeTablePtr(std::move(table));

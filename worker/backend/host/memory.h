@@ -67,6 +67,7 @@ class StepRing {
 // [positions][pairs] of cosines, then of sines, f32.
 class HostRopeTable final : public RopeTable {
  public:
+  // ResourceExhausted names the size.
   static StatusOr<RopeTablePtr> make(std::span<const double> inverse_frequencies,
                                      int32_t max_positions, float attention_factor);
 
@@ -76,11 +77,11 @@ class HostRopeTable final : public RopeTable {
   const float* sines(int32_t position) const { return at(sines_, position); }
 
  private:
-  const float* at(const std::vector<float>& table, int32_t position) const {
-    return table.data() + static_cast<ptrdiff_t>(position) * pairs_;
+  const float* at(const Array<float>& table, int32_t position) const {
+    return table.get() + static_cast<ptrdiff_t>(position) * pairs_;
   }
   int32_t pairs_ = 0, positions_ = 0;
-  std::vector<float> cosines_, sines_;
+  Array<float> cosines_, sines_;
 };
 
 // Refuses layouts that no CPU backend can hold: unknown groups, bad shares, other dtypes than f32,
