@@ -20,6 +20,9 @@ namespace bessemer {
 
 class Connection;
 
+// "req-" and 24 random hexadecimal digits.
+std::string new_request_id(Random& random);
+
 // What all cores of a server share.
 struct FrontShared {
   HttpLimits limits;
@@ -53,7 +56,10 @@ class AsioCore final : public Core {
   FrontShared& shared() { return shared_; }
   std::array<char, 64 * 1024>& scratch() { return scratch_; }
   const std::string& date();
-  std::string make_request_id();
+  std::string make_request_id() { return new_request_id(random_); }
+  HttpResponse render_error(int status, std::string_view message) {
+    return shared_.render_error(index_, status, message);
+  }
   void adopt(std::shared_ptr<Connection> connection);
   void forget(const std::shared_ptr<Connection>& connection);
   void count_exchange(int by) {

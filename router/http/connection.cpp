@@ -158,16 +158,20 @@ void Connection::dispatch() {
   request.body_lease = std::move(body_lease_);
   body_lease_ = BodyLease();
   request.received = now_steady();
-  const std::string* wanted = request.header("x-request-id");
-  const bool usable = wanted != nullptr && well_formed_request_id(*wanted);
-  request.id = usable ? *wanted : core_.make_request_id();
-  head_only_ = request.method == "HEAD";
+  name_request(request);
   phase_ = Phase::answering;
   streaming_ = false;
   open_exchange();
   auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request));
   exchange_ = exchange;
   core_.shared().handle(std::move(exchange));
+}
+
+void Connection::name_request(HttpRequest& request) {
+  const std::string* wanted = request.header("x-request-id");
+  const bool usable = wanted != nullptr && well_formed_request_id(*wanted);
+  request.id = usable ? *wanted : core_.make_request_id();
+  head_only_ = request.method == "HEAD";
 }
 
 void Connection::open_exchange() {
@@ -177,12 +181,12 @@ void Connection::open_exchange() {
 
 // An error of the HTTP layer: what follows on this connection cannot be trusted.
 void Connection::refuse(int status, std::string_view message) {
-  HttpRequest request;
-  request.id = core_.make_request_id();
+  HttpRequest request = parser_.head();
+  name_request(request);
   request.keep_alive = false;
   phase_ = Phase::answering;
   open_exchange();
-  send_response(request, core_.shared().render_error(status, message));
+  send_response(request, core_.render_error(status, message));
 }
 
 // ---- output ----

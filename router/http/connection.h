@@ -62,6 +62,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void next_request();
   void open_exchange();
   void finish_exchange();
+  void name_request(HttpRequest& request);
   void linger();
   void sweep_reading(TimePoint now);
   void sweep_answering(TimePoint now);
@@ -72,16 +73,17 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   const HttpLimits& limits_;
   RequestParser parser_;
-  BodyLease body_lease_;
-  std::string input_;   // unparsed bytes; empty most of the time
-  std::string output_;  // unsent bytes start at sent_
+  BodyLease body_lease_;  // of the request that is being read
+  std::string input_;     // unparsed bytes; empty most of the time
+  std::string output_;    // unsent bytes start at sent_
   size_t sent_ = 0;
   std::weak_ptr<ConnectionExchange> exchange_;
   Phase phase_ = Phase::reading;
   bool reading_armed_ = false, writing_armed_ = false, processing_ = false;
   bool keep_alive_ = true, chunked_ = false, comments_ = false, streaming_ = false,
-       head_only_ = false, exchange_open_ = false,
-       answered_ = false;  // the whole answer is in output_
+       head_only_ = false;
+  bool exchange_open_ = false;
+  bool answered_ = false;  // the whole answer is in output_
   TimePoint since_;        // of the state that the time-outs measure
   TimePoint last_output_;  // a byte left, or the output became empty
 };

@@ -53,7 +53,11 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 
 // Called on the core's thread once the whole body is there.
 using RequestHandler = std::function<void(ExchangePtr)>;
-// Turns an error of the HTTP layer itself (400, 408, 413, 431, 500, 503) into the API's shape.
-using ErrorRenderer = std::function<HttpResponse(int status, std::string_view message)>;
+// Counts an error of the HTTP layer itself (400, 408, 413, 417, 431, 500, 501, 503) and turns it
+// into the API's shape. On the thread of the core with that index, or with kAcceptor on the
+// acceptor's, which has read no request.
+using ErrorRenderer =
+    std::function<HttpResponse(size_t core, int status, std::string_view message)>;
+constexpr size_t kAcceptor = SIZE_MAX;
 
 }  // namespace bessemer

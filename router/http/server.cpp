@@ -1,6 +1,7 @@
 #include "router/http/server.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
@@ -56,6 +57,7 @@ class AsioServer final : public HttpServer {
   asio::io_context accept_io_{1};
   tcp::acceptor acceptor_{accept_io_};
   asio::steady_timer retry_{accept_io_};
+  Random random_{random_seed()};  // of the acceptor
   std::thread accept_thread_;
   uint16_t port_ = 0;
 };
@@ -135,8 +137,9 @@ void AsioServer::place(AsioCore& core, tcp::socket socket) {
 }
 
 void AsioServer::turn_away(tcp::socket socket) {
-  const HttpResponse response = shared_.render_error(503, "too many open connections");
-  HeadOptions options;
+  const HttpResponse response = shared_.render_error(kAcceptor, 503, "too many open connections");
+  const std::string id = new_request_id(random_), date = http_date(std::time(nullptr));
+  HeadOptions options{.request_id = id, .date = date};
   options.keep_alive = false;
   options.content_length = static_cast<long>(response.body.size());
   const std::string text =

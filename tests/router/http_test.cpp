@@ -134,6 +134,80 @@ TEST_F(HttpTest, GarbageIsRefusedWithTheApisError) {
   EXPECT_TRUE(client.peer_closed());
 }
 
+// The "body" of a request whose framing is in doubt must not be served as the next request.
+TEST_F(HttpTest, NothingIsServedBehindDoubtfulFraming) {
+  start();
+  for (const char* coding : {"gzip", "gzip, chunked", "chunked, gzip"}) {
+    HttpClient client(port());
+    client.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + std::string(coding) +
+                "\r\n\r\n" + get_request("/livez"));
+    const auto response = client.read_response();
+    EXPECT_TRUE(response.status == 400 || response.status == 501) << coding;
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_EQ(client.read_all(), "") << coding;
+  }
+}
+
+TEST_F(HttpTest, EndlessChunkLinesAreRefusedBeforeTheTimeOut) {
+  start();
+  for (const char* begin : {"1;", "0\r\nX: "}) {
+    HttpClient client(port());
+    client.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                (begin + std::string(40'000, 'a')));
+    expect_error(client.read_response(), 431, "invalid_request_error");
+  }
+}
+
+TEST_F(HttpTest, RefusalsBearTheClientsId) {
+  config_.max_body_bytes = 2000;
+  config_.body_timeout_ms = 200;
+  start();
+  const std::string head = "POST /tokenize HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\n";
+  for (const auto& [rest, status] : std::initializer_list<std::pair<const char*, int>>{
+           {"Content-Length: 2001\r\n\r\n", 413},
+           {"Content-Length: 2\r\nExpect: magic\r\n\r\n", 417},
+           {"Transfer-Encoding: gzip\r\n\r\n", 400},
+           {"Content-Length: 2\r\n\r\n{", 408}}) {
+    HttpClient client(port());
+    client.send(head + rest);
+    const auto response = client.read_response();
+    EXPECT_EQ(response.status, status);
+    EXPECT_EQ(response.headers.at("x-request-id"), "mine") << status;
+  }
+}
+
+TEST_F(HttpTest, ARefusalBehindAHeadHasItsBody) {
+  start();
+  HttpClient client(port());
+  client.send("HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(client.read_response(true).status, 200);
+  client.send("no HTTP at all\r\n\r\n");
+  expect_error(client.read_response(), 400, "invalid_request_error");
+}
+
+TEST_F(HttpTest, ErrorsOfTheHttpLayerAreCounted) {
+  config_.max_body_bytes = 2000;
+  config_.body_timeout_ms = 200;
+  start();
+  const std::string post = "POST /tokenize HTTP/1.1\r\nHost: a\r\n";
+  for (const std::string& text :
+       {std::string("no HTTP\r\n\r\n"), post + "Content-Length: 2001\r\n\r\n",
+        post + "Content-Length: 2\r\n\r\n{", post + "Expect: magic\r\nContent-Length: 2\r\n\r\n",
+        post + "X: " + std::string(40'000, 'a') + "\r\n\r\n",
+        post + "Transfer-Encoding: gzip, chunked\r\n\r\n"}) {
+    HttpClient client(port());
+    client.send(text);
+    EXPECT_GE(client.read_response().status, 400);
+  }
+  const std::string metrics = get("/metrics").body;
+  for (const int status : {400, 408, 413, 417, 431, 501}) {
+    EXPECT_NE(metrics.find("bessemer_router_requests_total{endpoint=\"none\",status=\"" +
+                           std::to_string(status) + "\"} 1\n"),
+              std::string::npos)
+        << status;
+  }
+}
+
 TEST_F(HttpTest, RandomBytesNeverHurt) {
   start();
   Random random(3);
@@ -184,7 +258,10 @@ TEST_F(HttpTest, ConnectionsBeyondTheLimitAreTurnedAway) {
     EXPECT_EQ(client->read_response().status, 200);
   }
   HttpClient d(port());
-  EXPECT_EQ(d.read_response().status, 503);
+  expect_error(d.read_response(), 503, "service_unavailable");
+  a.send(get_request("/metrics"));
+  EXPECT_EQ(a.read_response().body.find("bessemer_router_turned_away_total 0\n"),
+            std::string::npos);
   a.close();
   EXPECT_TRUE(eventually([&] { return get("/livez").status == 200; }));
 }
