@@ -113,7 +113,7 @@ class RouterImpl final : public Router {
   }
   uint16_t port() const override { return server_->port(); }
   void begin_drain() override;
-  size_t live_requests() const override { return server_->live_exchanges(); }
+  size_t live_requests() const override { return server_->live_requests(); }
   void abort_requests() override { server_->abort_all(); }
 
  private:

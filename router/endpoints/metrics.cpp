@@ -101,8 +101,8 @@ void handle_metrics(EndpointCall call) {
   Merged merged{call.router, *call.core.view, {}};
   merged.families.reserve(32);  // family() hands out references
   merged.requests();
-  merged.gauge("requests_in_flight", "Requests without a complete answer.",
-               sum_over_cores(call.router, [](const Core& core) { return core.live_exchanges(); }));
+  merged.gauge("requests_in_flight", "Requests from their first byte until their answer has left.",
+               sum_over_cores(call.router, [](const Core& core) { return core.live_requests(); }));
   merged.gauge("connections", "Open client connections.",
                sum_over_cores(call.router, [](const Core& core) { return core.connections(); }));
   merged.gauge("waiting", "Requests that wait in the router for room in a worker.",

@@ -51,7 +51,7 @@ void AsioCore::stop() {
 void AsioCore::abort_all(Abort reason) {
   post([this, reason] {
     const std::vector<std::shared_ptr<Connection>> all(open_.begin(), open_.end());
-    for (const auto& connection : all) connection->abort_exchange(reason);
+    for (const auto& connection : all) connection->abort_request(reason);
   });
 }
 

@@ -51,6 +51,7 @@ void Connection::close() {
   phase_ = Phase::closed;
   const auto exchange = exchange_.lock();
   finish_exchange();
+  set_live(false);
   if (exchange != nullptr) exchange->abort(Abort::disconnected);
   error_code ignored;
   socket_.close(ignored);
@@ -61,8 +62,9 @@ void Connection::close_if_idle() {
   if (phase_ == Phase::reading && !parser_.started()) close();
 }
 
-void Connection::abort_exchange(Abort reason) {
-  if (const auto exchange = exchange_.lock()) exchange->abort(reason);
+void Connection::abort_request(Abort reason) {
+  if (const auto exchange = exchange_.lock()) return exchange->abort(reason);
+  if (phase_ == Phase::reading && parser_.started()) refuse(503, "the server is shutting down");
 }
 
 // ---- input ----
@@ -127,6 +129,7 @@ bool Connection::step(std::string_view& input) {
   size_t used = 0;
   const auto state = parser_.feed(input, used);
   input.remove_prefix(used);
+  if (parser_.started()) set_live(true);
   if (state == RequestParser::State::failed) {
     refuse(parser_.error_status(), parser_.error_message());
     return false;
@@ -161,7 +164,6 @@ void Connection::dispatch() {
   name_request(request);
   phase_ = Phase::answering;
   streaming_ = false;
-  open_exchange();
   auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request));
   exchange_ = exchange;
   core_.shared().handle(std::move(exchange));
@@ -174,9 +176,10 @@ void Connection::name_request(HttpRequest& request) {
   head_only_ = request.method == "HEAD";
 }
 
-void Connection::open_exchange() {
-  exchange_open_ = true;
-  core_.count_exchange(+1);
+void Connection::set_live(bool live) {
+  if (live_ == live) return;
+  live_ = live;
+  core_.count_request(live ? +1 : -1);
 }
 
 // An error of the HTTP layer: what follows on this connection cannot be trusted.
@@ -185,7 +188,6 @@ void Connection::refuse(int status, std::string_view message) {
   name_request(request);
   request.keep_alive = false;
   phase_ = Phase::answering;
-  open_exchange();
   send_response(request, core_.render_error(status, message));
 }
 
@@ -238,10 +240,7 @@ void Connection::finish_stream() {
 }
 
 void Connection::finish_exchange() {
-  if (!exchange_open_) return;
-  exchange_open_ = false;
   exchange_.reset();
-  core_.count_exchange(-1);
   streaming_ = false;
   answered_ = true;
 }
@@ -291,6 +290,7 @@ void Connection::arm_write() {
 void Connection::next_request() {
   answered_ = false;
   if (!keep_alive_) return linger();
+  set_live(false);
   phase_ = Phase::reading;
   parser_ = RequestParser(limits_);
   since_ = now_steady();
@@ -344,7 +344,8 @@ void Connection::sweep(TimePoint now) {
 void Connection::sweep_reading(TimePoint now) {
   const Duration waited = now - since_;
   if (!parser_.started()) {
-    if (waited >= limits_.idle_timeout) close();
+    const bool draining = core_.shared().draining.load(std::memory_order_relaxed);
+    if (draining || waited >= limits_.idle_timeout) close();
   } else if (!parser_.header_done()) {
     if (waited >= limits_.header_timeout)
       refuse(408, "the request's headers took too long to arrive");

@@ -36,7 +36,7 @@ class AsioServer final : public HttpServer {
   std::vector<Core*> cores() override;
   void drain() override;
   void stop_accepting() override;
-  size_t live_exchanges() const override;
+  size_t live_requests() const override;
   void abort_all() override {
     for (auto& core : cores_) core->abort_all(Abort::shutdown);
   }
@@ -153,7 +153,7 @@ void AsioServer::turn_away(tcp::socket socket) {
 
 AsioCore& AsioServer::emptiest_core() {
   const auto load = [](const std::unique_ptr<AsioCore>& core) {
-    return std::pair(core->live_exchanges(), core->connections());
+    return std::pair(core->live_requests(), core->connections());
   };
   return **std::min_element(cores_.begin(), cores_.end(),
                             [&](const auto& a, const auto& b) { return load(a) < load(b); });
@@ -165,9 +165,9 @@ size_t AsioServer::open_connections() const {
   return total;
 }
 
-size_t AsioServer::live_exchanges() const {
+size_t AsioServer::live_requests() const {
   size_t total = 0;
-  for (const auto& core : cores_) total += core->live_exchanges();
+  for (const auto& core : cores_) total += core->live_requests();
   return total;
 }
 

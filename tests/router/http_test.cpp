@@ -323,5 +323,34 @@ TEST_F(HttpTest, DrainingFailsReadyAndClosesConnections) {
   EXPECT_TRUE(eventually([&] { return router_->live_requests() == 0; }));
 }
 
+// A request counts from its first byte until its answer has left: a drain waits for both ends.
+TEST_F(HttpTest, DrainingWaitsForUploadsAndSlowReaders) {
+  add_worker();
+  start();
+  std::string ids = "1";  // a control token, spelt out in 12 bytes: an answer of 24 MB
+  while (ids.size() < 2'000'000) ids += ",1";
+  HttpClient upload(port()), endless(port());
+  HttpClient reader(port(), std::chrono::seconds(10), 1 << 18);
+  const std::string late = post_request("/v1/chat/completions", kChat);
+  upload.send(late.substr(0, late.size() - 5));
+  endless.send(late.substr(0, late.size() - 5));
+  reader.send(post_request("/detokenize", R"({"tokens":[)" + ids + "]}"));
+  EXPECT_EQ(reader.read_head().status, 200);
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 3; }));
+  router_->begin_drain();
+  upload.send(late.substr(late.size() - 5));
+  const auto answered = upload.read_response();
+  EXPECT_EQ(answered.status, 200);
+  EXPECT_EQ(answered.headers.at("connection"), "close");
+  upload.close();
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 2; }));
+  EXPECT_GT(reader.read_all().size(), 20'000'000u);
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 1; }));
+  router_->abort_requests();
+  expect_error(endless.read_response(), 503, "service_unavailable");
+  endless.close();
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 0; }));
+}
+
 }  // namespace
 }  // namespace bessemer
