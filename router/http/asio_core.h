@@ -28,8 +28,8 @@ struct FrontShared {
   HttpLimits limits;
   RequestHandler handle;
   ErrorRenderer render_error;
-  std::atomic<size_t> body_bytes{0};
-  std::atomic<bool> draining{false};  // every answer closes its connection
+  std::atomic<size_t> body_bytes{0}, output_bytes{0};  // of all requests, of all whole answers
+  std::atomic<bool> draining{false};                   // every answer closes its connection
 };
 
 class AsioCore final : public Core {

@@ -198,8 +198,23 @@ HeadOptions Connection::head_options(const HttpRequest& request) {
   return {.request_id = request.id, .date = core_.date(), .keep_alive = keep_alive_};
 }
 
+// A slow reader holds its answer here: each is bounded, and all of them together.
+void Connection::bound_answer(HttpResponse& response) {
+  const size_t bytes = response.body.size();
+  if (bytes > limits_.max_answer_bytes) {
+    response = core_.render_error(
+        400, fmt::format("the answer has {} bytes, above the {} of one answer; ask for less, or "
+                         "for a stream where there is one",
+                         bytes, limits_.max_answer_bytes));
+  } else if (!output_lease_.grow(core_.shared().output_bytes, output_.size() + bytes,
+                                 limits_.max_answer_total_bytes)) {
+    response = core_.render_error(503, "the server's memory for answers is full; try again");
+  }
+}
+
 void Connection::send_response(HttpRequest& request, HttpResponse response) {
   if (phase_ == Phase::closed) return;
+  bound_answer(response);
   HeadOptions options = head_options(request);
   const bool bodiless = response.status == 204;
   options.content_length = bodiless ? -1 : static_cast<long>(response.body.size());
@@ -268,6 +283,7 @@ void Connection::push_output() {
   if (output_.capacity() > kCompactBytes) output_ = std::string();
   output_.clear();
   sent_ = 0;
+  output_lease_ = BodyLease();
   if (answered_) next_request();
 }
 

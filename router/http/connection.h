@@ -66,6 +66,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void finish_exchange();
   void set_live(bool live);
   void name_request(HttpRequest& request);
+  void bound_answer(HttpResponse& response);
   void linger();
   void sweep_reading(TimePoint now);
   void sweep_answering(TimePoint now);
@@ -76,9 +77,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   const HttpLimits& limits_;
   RequestParser parser_;
-  BodyLease body_lease_;  // of the request that is being read
-  std::string input_;     // unparsed bytes; empty most of the time
-  std::string output_;    // unsent bytes start at sent_
+  BodyLease body_lease_;    // of the request that is being read
+  BodyLease output_lease_;  // of the whole answer in output_
+  std::string input_;       // unparsed bytes; empty most of the time
+  std::string output_;      // unsent bytes start at sent_
   size_t sent_ = 0;
   std::weak_ptr<ConnectionExchange> exchange_;
   Phase phase_ = Phase::reading;

@@ -4,8 +4,9 @@
 // Invariants
 //   X1  respond(), or begin_stream() ... end(), exactly once; a dropped exchange without an answer
 //   becomes a 500. X2  After on_abort has fired with `disconnected`, writes are accepted and
-//   dropped. X3  What waits for a slow client is bounded (HttpLimits::max_output_bytes); beyond it
-//   the client is disconnected.
+//   dropped. X3  What waits for a slow client is bounded: a stream beyond
+//   HttpLimits::max_output_bytes is disconnected, an answer beyond max_answer_bytes becomes a 400,
+//   one for which max_answer_total_bytes has no room a 503.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "common/random.h"
+#include "router/http/server.h"
 #include "tests/router/router_fixture.h"
 
 namespace bessemer {
@@ -206,6 +207,38 @@ TEST_F(HttpTest, ErrorsOfTheHttpLayerAreCounted) {
               std::string::npos)
         << status;
   }
+}
+
+// Each answer, and all of them together, while their readers take nothing.
+TEST(HttpServer, AnswersAreBounded) {
+  constexpr size_t kMiB = 1024 * 1024;
+  HttpServerOptions options;
+  options.limits.max_answer_bytes = 32 * kMiB;
+  options.limits.max_answer_total_bytes = 40 * kMiB;
+  const auto server = HttpServer::create(options);
+  const auto answer = [](const ExchangePtr& exchange) {
+    HttpResponse response;
+    response.body.assign(std::stoul(exchange->request().path.substr(1)) * kMiB, 'a');
+    exchange->respond(std::move(response));
+  };
+  const auto error = [](size_t, int status, std::string_view message) {
+    HttpResponse response;
+    response.status = status;
+    response.body = std::string(message);
+    return response;
+  };
+  ASSERT_TRUE(server->start(answer, error).ok());
+  EXPECT_EQ(http_get(server->port(), "/32").body.size(), 32 * kMiB);
+  const auto refused = http_get(server->port(), "/33");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find(std::to_string(32 * kMiB)), std::string::npos);
+  HttpClient slow(server->port(), std::chrono::seconds(10), 4096);
+  slow.send(get_request("/30"));
+  EXPECT_EQ(slow.read_head().status, 200);
+  EXPECT_EQ(http_get(server->port(), "/30").status, 503);
+  EXPECT_EQ(http_get(server->port(), "/1").status, 200);
+  slow.close();
+  EXPECT_TRUE(eventually([&] { return http_get(server->port(), "/30").status == 200; }));
 }
 
 TEST_F(HttpTest, RandomBytesNeverHurt) {
