@@ -78,6 +78,11 @@ HttpResponse render_http_error(int status, std::string_view message, size_t body
   return error_response(error);
 }
 
+void count_http_error(RouterContext& context, size_t core, int status) {
+  if (core == kAcceptor) return context.turned_away.add();
+  context.cores[core]->stats.count_request(no_endpoint(), status);
+}
+
 class RouterImpl final : public Router {
  public:
   RouterImpl(const RouterConfig& config, const HttpServerOptions& http)
@@ -101,13 +106,14 @@ class RouterImpl final : public Router {
 
   Status listen() {
     return server_->start([this](ExchangePtr exchange) { dispatch(context_, std::move(exchange)); },
-                          [this](int status, std::string_view message) {
+                          [this](size_t core, int status, std::string_view message) {
+                            count_http_error(context_, core, status);
                             return render_http_error(status, message, body_limit_);
                           });
   }
   uint16_t port() const override { return server_->port(); }
   void begin_drain() override;
-  size_t live_requests() const override { return server_->live_exchanges(); }
+  size_t live_requests() const override { return server_->live_requests(); }
   void abort_requests() override { server_->abort_all(); }
 
  private:

@@ -47,6 +47,7 @@ struct RouterContext {
   std::unique_ptr<CpuPool> pool;
   std::atomic<int32_t> waiting{0};
   std::atomic<bool> draining{false};
+  Counter turned_away;  // connections beyond the limit; written by the acceptor alone
   int64_t started_unix = 0;
 
   CoreContext& core_of(const Exchange& exchange) { return *cores[exchange.core()]; }

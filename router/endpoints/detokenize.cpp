@@ -2,16 +2,32 @@
 // has both keys.
 #include <fmt/format.h>
 
-#include "common/json.h"
 #include "router/endpoints/small_request.h"
 #include "router/endpoints/table.h"
+#include "router/openai/json_text.h"
+#include "router/text/detokenizer.h"
 
 namespace bessemer {
 namespace {
 
+// The text as the inside of a JSON string, piece by piece, so that it ends at the limit however
+// long the pieces are. Half characters become U+FFFD: JSON has no other bytes than UTF-8's.
+std::variant<std::string, ApiError> escaped_text(std::span<const int32_t> ids,
+                                                 const Tokenizer& tokenizer) {
+  constexpr size_t kTwice = 2;  // in the answer
+  Detokenizer detokenizer(tokenizer, false, true);
+  std::string text;
+  for (const int32_t id : ids) {
+    append_json_escaped(text, detokenizer.push(id));
+    if (kTwice * text.size() > kMaxSmallAnswerBytes) return answer_too_long("tokens");
+  }
+  append_json_escaped(text, detokenizer.flush());
+  return text;
+}
+
 std::variant<std::string, ApiError> detokenize(SmallRequest& request, const ModelView& model) {
   request.fields.require("tokens");
-  const auto ids = request.fields.ids("tokens", kMaxTextBytes);
+  const auto ids = request.fields.ids("tokens", kMaxListedTokens);
   request.fields.finish();
   if (request.problem) return *request.problem;
   const Tokenizer& tokenizer = *model.text->tokenizer;
@@ -21,8 +37,10 @@ std::variant<std::string, ApiError> detokenize(SmallRequest& request, const Mode
                                    tokenizer.vocab_size()),
                        "tokens");
   }
-  const std::string text = tokenizer.decode(ids, false);
-  return json::serialize(json::object{{"prompt", text}, {"content", text}});
+  const auto text = escaped_text(ids, tokenizer);
+  if (const auto* error = std::get_if<ApiError>(&text)) return *error;
+  const std::string& escaped = std::get<std::string>(text);
+  return fmt::format(R"({{"prompt":"{}","content":"{}"}})", escaped, escaped);
 }
 
 }  // namespace

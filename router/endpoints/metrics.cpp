@@ -26,6 +26,9 @@ struct Merged {
   void counter(const char* name, const char* help, Counter CoreStats::* member) {
     uint64_t total = 0;
     for (const auto& core : router.cores) total += (core->stats.*member).value();
+    counter(name, help, total);
+  }
+  void counter(const char* name, const char* help, uint64_t total) {
     ClientMetric metric;
     metric.counter.value = static_cast<double>(total);
     family(name, help, MetricType::Counter).metric.push_back(std::move(metric));
@@ -56,7 +59,8 @@ void Merged::histogram(const char* name, const char* help, Histogram CoreStats::
 
 void Merged::requests() {
   MetricFamily& all = family("requests_total",
-                             "Answered requests by endpoint and status (499: the client hung up).",
+                             "Answered requests by endpoint (none: an unknown path, or not HTTP "
+                             "that could be read) and status (499: the client hung up).",
                              MetricType::Counter);
   for (EndpointId endpoint = 0; endpoint <= no_endpoint(); endpoint++) {
     const auto path =
@@ -97,8 +101,8 @@ void handle_metrics(EndpointCall call) {
   Merged merged{call.router, *call.core.view, {}};
   merged.families.reserve(32);  // family() hands out references
   merged.requests();
-  merged.gauge("requests_in_flight", "Requests without a complete answer.",
-               sum_over_cores(call.router, [](const Core& core) { return core.live_exchanges(); }));
+  merged.gauge("requests_in_flight", "Requests from their first byte until their answer has left.",
+               sum_over_cores(call.router, [](const Core& core) { return core.live_requests(); }));
   merged.gauge("connections", "Open client connections.",
                sum_over_cores(call.router, [](const Core& core) { return core.connections(); }));
   merged.gauge("waiting", "Requests that wait in the router for room in a worker.",
@@ -123,6 +127,8 @@ void handle_metrics(EndpointCall call) {
                  &CoreStats::replaced);
   merged.counter("failed_streams_total", "Streams that ended with an error frame.",
                  &CoreStats::failed_streams);
+  merged.counter("turned_away_total", "Connections refused because as many were open as may be.",
+                 call.router.turned_away.value());
   merged.workers();
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";

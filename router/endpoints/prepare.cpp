@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/clock.h"
+#include "router/openai/limits.h"
 #include "router/openai/parse.h"
 
 namespace bessemer {
@@ -111,6 +112,34 @@ MaybeError add_completion_prompts(PreparedRequest& prepared) {
   return std::nullopt;
 }
 
+// What an answer repeats of its prompts costs the client next to nothing and the router a copy for
+// each choice: bounded before any work is done.
+MaybeError check_echo(const PreparedRequest& prepared) {
+  const ValidRequest& request = prepared.request;
+  const bool scored = request.echo && request.top_logprobs >= 0;
+  const int64_t per_token = (scored ? int64_t{request.n} * (request.top_logprobs + 1) : 0) +
+                            (request.prompt_logprobs + 1);
+  int64_t tokens = 0, bytes = 0;
+  for (const auto& prompt : prepared.prompts) {
+    tokens += static_cast<int64_t>(prompt.ids.size());
+    bytes += static_cast<int64_t>(prompt.text.size()) * request.n;
+  }
+  if (bytes > kMaxEchoBytes) {
+    return bad_request(
+        fmt::format("'echo' would repeat {} bytes of the prompts, above the limit of "
+                    "{}; ask for fewer choices or prompts at once.",
+                    bytes, kMaxEchoBytes),
+        "echo");
+  }
+  if (tokens * per_token <= kMaxPromptLogprobs) return std::nullopt;
+  const char* param = scored ? "logprobs" : "prompt_logprobs";
+  return bad_request(
+      fmt::format("'{}' asks for {} log-probabilities of the prompts' tokens, above the limit of "
+                  "{}; ask for fewer alternatives, choices or prompts at once.",
+                  param, tokens * per_token, kMaxPromptLogprobs),
+      param);
+}
+
 MaybeError fill(PreparedRequest& prepared) {
   ValidRequest& request = prepared.request;
   const Tokenizer& tokenizer = *prepared.model->text->tokenizer;
@@ -123,6 +152,7 @@ MaybeError fill(PreparedRequest& prepared) {
     truncate(request, max_model_len, prompt.ids);
     if ((error = fit(request, max_model_len, prompt))) return error;
   }
+  if ((error = check_echo(prepared))) return error;
   prepared.banned = banned_sequences(request.sampling.bad_words, tokenizer);
   request.messages = json::array();
   request.prompts.clear();

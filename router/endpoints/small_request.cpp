@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include <fmt/format.h>
+
 #include "router/endpoints/prepare.h"
 
 namespace bessemer {
@@ -31,12 +33,26 @@ std::variant<std::string, ApiError> answer(std::string_view body, const ClusterV
   return handler(request, *std::get<0>(model));
 }
 
-void send(const EndpointCall& call, const std::variant<std::string, ApiError>& result) {
+void send(const EndpointCall& call, std::variant<std::string, ApiError> result) {
   if (const auto* error = std::get_if<ApiError>(&result)) return respond(call, *error);
-  respond_json(call, std::get<std::string>(result));
+  respond_json(call, std::move(std::get<std::string>(result)));
 }
 
 }  // namespace
+
+ApiError too_many_tokens(const char* param, size_t tokens) {
+  return bad_request(
+      fmt::format("'{}' has {} tokens, above the {} of one request; send it in parts.", param,
+                  tokens, kMaxListedTokens),
+      param);
+}
+
+ApiError answer_too_long(const char* param) {
+  return bad_request(
+      fmt::format("The answer to '{}' would be longer than {} bytes; send it in parts.", param,
+                  kMaxSmallAnswerBytes),
+      param);
+}
 
 void run_small_request(EndpointCall call, SmallHandler handler) {
   HttpRequest& request = call.exchange->request();
@@ -48,7 +64,9 @@ void run_small_request(EndpointCall call, SmallHandler handler) {
                lease = std::move(request.body_lease)]() mutable {
     auto result = answer(body, *view, handler);
     Core* core = shared->core.core;
-    core->post([shared = std::move(shared), result = std::move(result)] { send(*shared, result); });
+    core->post([shared = std::move(shared), result = std::move(result)]() mutable {
+      send(*shared, std::move(result));
+    });
   };
   if (!shared->router.pool->submit(std::move(task))) {
     respond(*shared, overloaded("Too many long texts are being read at once.", 1000));

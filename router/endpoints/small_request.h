@@ -16,6 +16,15 @@ namespace bessemer {
 constexpr size_t kMaxTextBytes =
     size_t{64} << 20;  // above any body limit: the body's bound is the one that counts
 
+// One list of tokens, in or out: eight times the longest usual context of 128 Ki.
+constexpr size_t kMaxListedTokens = size_t{1} << 20;
+// An answer's JSON: the text of a body of the default limit (16 MiB), twice, as /detokenize sends
+// it. Below HttpLimits::max_answer_bytes.
+constexpr size_t kMaxSmallAnswerBytes = size_t{32} << 20;
+// 400: what `param` asks for is above one of the two.
+ApiError too_many_tokens(const char* param, size_t tokens);
+ApiError answer_too_long(const char* param);
+
 struct SmallRequest {
   explicit SmallRequest(json::object parsed) : body(std::move(parsed)), fields(body, "", problem) {}
   SmallRequest(const SmallRequest&) = delete;

@@ -61,7 +61,7 @@ void handle_state(EndpointCall call) {
   size_t connections = 0, requests = 0;
   for (const auto& core : call.router.cores) {
     connections += core->core->connections();
-    requests += core->core->live_exchanges();
+    requests += core->core->live_requests();
   }
   json::object router{{"version", call.router.options.version},
                       {"started", call.router.started_unix},

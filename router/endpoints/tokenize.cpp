@@ -1,6 +1,8 @@
 // Two shapes, told apart by their keys and answered in kind:
 //   vLLM's       {model?, prompt | messages, ...}  ->  {count, max_model_len, tokens, token_strs}
 //   llama.cpp's  {content, add_special?, parse_special?, with_pieces?}  ->  {tokens}
+#include <fmt/format.h>
+
 #include "common/json.h"
 #include "router/endpoints/prepare.h"
 #include "router/endpoints/small_request.h"
@@ -11,21 +13,34 @@
 namespace bessemer {
 namespace {
 
-json::array as_json(const std::vector<int32_t>& ids) {
-  return json::array(ids.begin(), ids.end());
+using JsonOrError = std::variant<std::string, ApiError>;
+
+// A list of tokens, each as `append_item(out, id)` writes it. Written by hand: a tree of values
+// would be ten times the size of the text.
+template <typename AppendItem>
+JsonOrError list_json(const std::vector<int32_t>& ids, const char* param, AppendItem append_item) {
+  if (ids.size() > kMaxListedTokens) return too_many_tokens(param, ids.size());
+  std::string out = "[";
+  for (const int32_t id : ids) {
+    if (out.size() > 1) out += ',';
+    append_item(out, id);
+    if (out.size() > kMaxSmallAnswerBytes) return answer_too_long(param);
+  }
+  out += ']';
+  return out;
 }
 
 // A token's text where it is whole characters, else its bytes.
-json::value piece_json(const Tokenizer& tokenizer, int32_t id) {
+void append_piece(std::string& out, const Tokenizer& tokenizer, int32_t id) {
   const std::string bytes = tokenizer.piece(id, true);
-  if (is_valid_utf8(bytes)) return json::value(bytes);
-  json::array numbers;
-  for (const char byte : bytes) numbers.push_back(static_cast<unsigned char>(byte));
-  return numbers;
+  if (is_valid_utf8(bytes)) {
+    append_json_string(out, bytes);
+  } else {
+    append_json_bytes(out, bytes);
+  }
 }
 
-std::variant<std::string, ApiError> tokenize_content(SmallRequest& request,
-                                                     const ModelView& model) {
+JsonOrError tokenize_content(SmallRequest& request, const ModelView& model) {
   const std::string content = request.fields.string("content", kMaxTextBytes).value_or("");
   const bool with_pieces = request.fields.boolean("with_pieces").value_or(false);
   EncodeOptions options;
@@ -35,15 +50,20 @@ std::variant<std::string, ApiError> tokenize_content(SmallRequest& request,
   if (request.problem) return *request.problem;
   const Tokenizer& tokenizer = *model.text->tokenizer;
   const auto ids = tokenizer.encode(content, options);
-  if (!with_pieces) return json::serialize(json::object{{"tokens", as_json(ids)}});
-  json::array tokens;
-  for (const int32_t id : ids)
-    tokens.push_back(json::object{{"id", id}, {"piece", piece_json(tokenizer, id)}});
-  return json::serialize(json::object{{"tokens", std::move(tokens)}});
+  auto tokens = list_json(ids, "content", [&](std::string& out, int32_t id) {
+    if (!with_pieces) return append_json_integer(out, id);
+    out += R"({"id":)";
+    append_json_integer(out, id);
+    out += R"(,"piece":)";
+    append_piece(out, tokenizer, id);
+    out += '}';
+  });
+  if (std::holds_alternative<ApiError>(tokens)) return tokens;
+  return R"({"tokens":)" + std::get<std::string>(tokens) + "}";
 }
 
 // The messages as text, checked like those of a chat completion.
-std::variant<std::string, ApiError> chat_text(SmallRequest& request, const ModelView& model) {
+JsonOrError chat_text(SmallRequest& request, const ModelView& model) {
   json::object chat{{"model", model.card->name()}};
   for (const char* key : {"messages", "add_generation_prompt", "continue_final_message",
                           "chat_template_kwargs", "tools"}) {
@@ -54,7 +74,15 @@ std::variant<std::string, ApiError> chat_text(SmallRequest& request, const Model
   return render_chat(std::get<ValidRequest>(parsed), *model.text);
 }
 
-std::variant<std::string, ApiError> tokenize_prompt(SmallRequest& request, const ModelView& model) {
+// [...] of the pieces, or null where nobody asked for them.
+JsonOrError token_strings(const std::vector<int32_t>& ids, const Tokenizer& tokenizer, bool wanted,
+                          const char* param) {
+  if (!wanted) return "null";
+  return list_json(ids, param,
+                   [&](std::string& out, int32_t id) { append_piece(out, tokenizer, id); });
+}
+
+JsonOrError tokenize_prompt(SmallRequest& request, const ModelView& model) {
   const bool chat = request.fields.has("messages");
   std::string text;
   if (chat) {
@@ -71,16 +99,14 @@ std::variant<std::string, ApiError> tokenize_prompt(SmallRequest& request, const
   if (request.problem) return *request.problem;
   const Tokenizer& tokenizer = *model.text->tokenizer;
   const auto ids = tokenizer.encode(text, {.add_special = add_special, .parse_special = true});
-  json::object answer{{"count", ids.size()},
-                      {"max_model_len", model.card->max_model_len()},
-                      {"tokens", as_json(ids)}};
-  answer["token_strs"] = nullptr;
-  if (with_strings) {
-    json::array strings;
-    for (const int32_t id : ids) strings.push_back(piece_json(tokenizer, id));
-    answer["token_strs"] = std::move(strings);
-  }
-  return json::serialize(answer);
+  const char* param = chat ? "messages" : "prompt";
+  auto tokens = list_json(ids, param, append_json_integer);
+  if (std::holds_alternative<ApiError>(tokens)) return tokens;
+  auto strings = token_strings(ids, tokenizer, with_strings, param);
+  if (std::holds_alternative<ApiError>(strings)) return strings;
+  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":{},"token_strs":{}}})", ids.size(),
+                     model.card->max_model_len(), std::get<std::string>(tokens),
+                     std::get<std::string>(strings));
 }
 
 }  // namespace

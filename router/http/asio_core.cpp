@@ -17,6 +17,10 @@ constexpr auto kSweepInterval = std::chrono::milliseconds(200);
 
 }  // namespace
 
+std::string new_request_id(Random& random) {
+  return fmt::format("req-{:016x}{:08x}", random.next(), random.next() >> 32);
+}
+
 AsioCore::AsioCore(size_t index, FrontShared& shared)
     : index_(index),
       shared_(shared),
@@ -47,7 +51,7 @@ void AsioCore::stop() {
 void AsioCore::abort_all(Abort reason) {
   post([this, reason] {
     const std::vector<std::shared_ptr<Connection>> all(open_.begin(), open_.end());
-    for (const auto& connection : all) connection->abort_exchange(reason);
+    for (const auto& connection : all) connection->abort_request(reason);
   });
 }
 
@@ -77,10 +81,6 @@ const std::string& AsioCore::date() {
     date_ = http_date(now);
   }
   return date_;
-}
-
-std::string AsioCore::make_request_id() {
-  return fmt::format("req-{:016x}{:08x}", random_.next(), random_.next() >> 32);
 }
 
 void AsioCore::adopt(std::shared_ptr<Connection> connection) {

@@ -20,13 +20,16 @@ namespace bessemer {
 
 class Connection;
 
+// "req-" and 24 random hexadecimal digits.
+std::string new_request_id(Random& random);
+
 // What all cores of a server share.
 struct FrontShared {
   HttpLimits limits;
   RequestHandler handle;
   ErrorRenderer render_error;
-  std::atomic<size_t> body_bytes{0};
-  std::atomic<bool> draining{false};  // every answer closes its connection
+  std::atomic<size_t> body_bytes{0}, output_bytes{0};  // of all requests, of all whole answers
+  std::atomic<bool> draining{false};                   // every answer closes its connection
 };
 
 class AsioCore final : public Core {
@@ -46,18 +49,21 @@ class AsioCore final : public Core {
   void post(Task task) override;
   void after(Duration delay, Task task) override;
   size_t connections() const override { return connections_.load(std::memory_order_relaxed); }
-  size_t live_exchanges() const override { return exchanges_.load(std::memory_order_relaxed); }
+  size_t live_requests() const override { return requests_.load(std::memory_order_relaxed); }
 
   // For connections, on the core's thread.
   boost::asio::io_context& io() { return io_; }
   FrontShared& shared() { return shared_; }
   std::array<char, 64 * 1024>& scratch() { return scratch_; }
   const std::string& date();
-  std::string make_request_id();
+  std::string make_request_id() { return new_request_id(random_); }
+  HttpResponse render_error(int status, std::string_view message) {
+    return shared_.render_error(index_, status, message);
+  }
   void adopt(std::shared_ptr<Connection> connection);
   void forget(const std::shared_ptr<Connection>& connection);
-  void count_exchange(int by) {
-    exchanges_.fetch_add(static_cast<size_t>(by), std::memory_order_relaxed);
+  void count_request(int by) {
+    requests_.fetch_add(static_cast<size_t>(by), std::memory_order_relaxed);
   }
   // Called by the acceptor when it has chosen this core, so that a burst spreads.
   void count_connection() { connections_.fetch_add(1, std::memory_order_relaxed); }
@@ -73,7 +79,7 @@ class AsioCore final : public Core {
   boost::asio::steady_timer sweep_timer_;
   bool sweeping_ = false;
   std::unordered_set<std::shared_ptr<Connection>> open_;
-  std::atomic<size_t> connections_{0}, exchanges_{0};
+  std::atomic<size_t> connections_{0}, requests_{0};
   std::array<char, 64 * 1024>
       scratch_;  // what was just read; no connection keeps a buffer of its own while it waits
   Random random_;

@@ -51,6 +51,7 @@ void Connection::close() {
   phase_ = Phase::closed;
   const auto exchange = exchange_.lock();
   finish_exchange();
+  set_live(false);
   if (exchange != nullptr) exchange->abort(Abort::disconnected);
   error_code ignored;
   socket_.close(ignored);
@@ -61,8 +62,9 @@ void Connection::close_if_idle() {
   if (phase_ == Phase::reading && !parser_.started()) close();
 }
 
-void Connection::abort_exchange(Abort reason) {
-  if (const auto exchange = exchange_.lock()) exchange->abort(reason);
+void Connection::abort_request(Abort reason) {
+  if (const auto exchange = exchange_.lock()) return exchange->abort(reason);
+  if (phase_ == Phase::reading && parser_.started()) refuse(503, "the server is shutting down");
 }
 
 // ---- input ----
@@ -127,6 +129,7 @@ bool Connection::step(std::string_view& input) {
   size_t used = 0;
   const auto state = parser_.feed(input, used);
   input.remove_prefix(used);
+  if (parser_.started()) set_live(true);
   if (state == RequestParser::State::failed) {
     refuse(parser_.error_status(), parser_.error_message());
     return false;
@@ -158,31 +161,34 @@ void Connection::dispatch() {
   request.body_lease = std::move(body_lease_);
   body_lease_ = BodyLease();
   request.received = now_steady();
-  const std::string* wanted = request.header("x-request-id");
-  const bool usable = wanted != nullptr && well_formed_request_id(*wanted);
-  request.id = usable ? *wanted : core_.make_request_id();
-  head_only_ = request.method == "HEAD";
+  name_request(request);
   phase_ = Phase::answering;
   streaming_ = false;
-  open_exchange();
   auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request));
   exchange_ = exchange;
   core_.shared().handle(std::move(exchange));
 }
 
-void Connection::open_exchange() {
-  exchange_open_ = true;
-  core_.count_exchange(+1);
+void Connection::name_request(HttpRequest& request) {
+  const std::string* wanted = request.header("x-request-id");
+  const bool usable = wanted != nullptr && well_formed_request_id(*wanted);
+  request.id = usable ? *wanted : core_.make_request_id();
+  head_only_ = request.method == "HEAD";
+}
+
+void Connection::set_live(bool live) {
+  if (live_ == live) return;
+  live_ = live;
+  core_.count_request(live ? +1 : -1);
 }
 
 // An error of the HTTP layer: what follows on this connection cannot be trusted.
 void Connection::refuse(int status, std::string_view message) {
-  HttpRequest request;
-  request.id = core_.make_request_id();
+  HttpRequest request = parser_.head();
+  name_request(request);
   request.keep_alive = false;
   phase_ = Phase::answering;
-  open_exchange();
-  send_response(request, core_.shared().render_error(status, message));
+  send_response(request, core_.render_error(status, message));
 }
 
 // ---- output ----
@@ -192,8 +198,23 @@ HeadOptions Connection::head_options(const HttpRequest& request) {
   return {.request_id = request.id, .date = core_.date(), .keep_alive = keep_alive_};
 }
 
+// A slow reader holds its answer here: each is bounded, and all of them together.
+void Connection::bound_answer(HttpResponse& response) {
+  const size_t bytes = response.body.size();
+  if (bytes > limits_.max_answer_bytes) {
+    response = core_.render_error(
+        400, fmt::format("the answer has {} bytes, above the {} of one answer; ask for less, or "
+                         "for a stream where there is one",
+                         bytes, limits_.max_answer_bytes));
+  } else if (!output_lease_.grow(core_.shared().output_bytes, output_.size() + bytes,
+                                 limits_.max_answer_total_bytes)) {
+    response = core_.render_error(503, "the server's memory for answers is full; try again");
+  }
+}
+
 void Connection::send_response(HttpRequest& request, HttpResponse response) {
   if (phase_ == Phase::closed) return;
+  bound_answer(response);
   HeadOptions options = head_options(request);
   const bool bodiless = response.status == 204;
   options.content_length = bodiless ? -1 : static_cast<long>(response.body.size());
@@ -234,10 +255,7 @@ void Connection::finish_stream() {
 }
 
 void Connection::finish_exchange() {
-  if (!exchange_open_) return;
-  exchange_open_ = false;
   exchange_.reset();
-  core_.count_exchange(-1);
   streaming_ = false;
   answered_ = true;
 }
@@ -265,6 +283,7 @@ void Connection::push_output() {
   if (output_.capacity() > kCompactBytes) output_ = std::string();
   output_.clear();
   sent_ = 0;
+  output_lease_ = BodyLease();
   if (answered_) next_request();
 }
 
@@ -287,6 +306,7 @@ void Connection::arm_write() {
 void Connection::next_request() {
   answered_ = false;
   if (!keep_alive_) return linger();
+  set_live(false);
   phase_ = Phase::reading;
   parser_ = RequestParser(limits_);
   since_ = now_steady();
@@ -340,7 +360,8 @@ void Connection::sweep(TimePoint now) {
 void Connection::sweep_reading(TimePoint now) {
   const Duration waited = now - since_;
   if (!parser_.started()) {
-    if (waited >= limits_.idle_timeout) close();
+    const bool draining = core_.shared().draining.load(std::memory_order_relaxed);
+    if (draining || waited >= limits_.idle_timeout) close();
   } else if (!parser_.header_done()) {
     if (waited >= limits_.header_timeout)
       refuse(408, "the request's headers took too long to arrive");

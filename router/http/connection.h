@@ -10,6 +10,9 @@
 //       up.
 //   C2  The next request starts once the answer before it has left.
 //   C3  Every state has a time-out (sweep).
+//   C4  A request is live from its first byte until its answer has left, and on a connection that
+//       ends with it until the client has closed too, or had the time to (linger). A drain waits
+//       for live requests.
 #pragma once
 #include <memory>
 #include <string>
@@ -33,7 +36,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void start();
   void close();
   void close_if_idle();
-  void abort_exchange(Abort reason);
+  void abort_request(Abort reason);
   void sweep(TimePoint now);
 
   // For the exchange.
@@ -60,8 +63,10 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void push_output();
   void arm_write();
   void next_request();
-  void open_exchange();
   void finish_exchange();
+  void set_live(bool live);
+  void name_request(HttpRequest& request);
+  void bound_answer(HttpResponse& response);
   void linger();
   void sweep_reading(TimePoint now);
   void sweep_answering(TimePoint now);
@@ -72,16 +77,18 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   boost::asio::ip::tcp::socket socket_;
   const HttpLimits& limits_;
   RequestParser parser_;
-  BodyLease body_lease_;
-  std::string input_;   // unparsed bytes; empty most of the time
-  std::string output_;  // unsent bytes start at sent_
+  BodyLease body_lease_;    // of the request that is being read
+  BodyLease output_lease_;  // of the whole answer in output_
+  std::string input_;       // unparsed bytes; empty most of the time
+  std::string output_;      // unsent bytes start at sent_
   size_t sent_ = 0;
   std::weak_ptr<ConnectionExchange> exchange_;
   Phase phase_ = Phase::reading;
   bool reading_armed_ = false, writing_armed_ = false, processing_ = false;
   bool keep_alive_ = true, chunked_ = false, comments_ = false, streaming_ = false,
-       head_only_ = false, exchange_open_ = false,
-       answered_ = false;  // the whole answer is in output_
+       head_only_ = false;
+  bool live_ = false;      // C4
+  bool answered_ = false;  // the whole answer is in output_
   TimePoint since_;        // of the state that the time-outs measure
   TimePoint last_output_;  // a byte left, or the output became empty
 };

@@ -22,8 +22,8 @@ ConnectionExchange::~ConnectionExchange() {
   if (streaming_) {
     connection_->close();  // half an answer must not look like a whole one
   } else {
-    auto& shared = connection_->core().shared();
-    respond(shared.render_error(500, "the server dropped this request without an answer"));
+    AsioCore& core = connection_->core();
+    respond(core.render_error(500, "the server dropped this request without an answer"));
   }
 }
 

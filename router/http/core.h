@@ -21,7 +21,8 @@ class Core {
   virtual void after(Duration delay, Task task) = 0;
 
   virtual size_t connections() const = 0;
-  virtual size_t live_exchanges() const = 0;  // requests without a complete answer
+  // Requests from their first byte until their answer has left.
+  virtual size_t live_requests() const = 0;
 };
 
 }  // namespace bessemer

@@ -5,8 +5,9 @@
 //   X1  respond(), or begin_stream() ... end(), exactly once; a dropped exchange without an answer
 //       becomes a 500.
 //   X2  After on_abort has fired with `disconnected`, writes are accepted and dropped.
-//   X3  What waits for a slow client is bounded (HttpLimits::max_output_bytes); beyond it the
-//       client is disconnected.
+//   X3  What waits for a slow client is bounded: a stream beyond HttpLimits::max_output_bytes is
+//       disconnected, an answer beyond max_answer_bytes becomes a 400, one for which
+//       max_answer_total_bytes has no room a 503.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +55,11 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 
 // Called on the core's thread once the whole body is there.
 using RequestHandler = std::function<void(ExchangePtr)>;
-// Turns an error of the HTTP layer itself (400, 408, 413, 431, 500, 503) into the API's shape.
-using ErrorRenderer = std::function<HttpResponse(int status, std::string_view message)>;
+// Counts an error of the HTTP layer itself (400, 408, 413, 417, 431, 500, 501, 503) and turns it
+// into the API's shape. On the thread of the core with that index, or with kAcceptor on the
+// acceptor's, which has read no request.
+using ErrorRenderer =
+    std::function<HttpResponse(size_t core, int status, std::string_view message)>;
+constexpr size_t kAcceptor = SIZE_MAX;
 
 }  // namespace bessemer

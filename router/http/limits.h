@@ -12,7 +12,10 @@ struct HttpLimits {
   size_t max_body_total_bytes =
       512 * 1024 * 1024;                // bodies being read or parsed, all connections together
   size_t read_ahead_bytes = 16 * 1024;  // pipelined input kept while a request is answered
-  size_t max_output_bytes = 4 * 1024 * 1024;  // unsent answer of one client
+  size_t max_output_bytes = 4 * 1024 * 1024;  // unsent frames of one client's stream
+  size_t max_answer_bytes =
+      64 * 1024 * 1024;  // one whole answer: 40,000 tokens with 20 alternatives of 80 bytes each
+  size_t max_answer_total_bytes = 512 * 1024 * 1024;  // those that have not left, all together
   std::chrono::milliseconds idle_timeout{
       75'000};  // between requests; above the 60 s of usual load balancers
   std::chrono::milliseconds header_timeout{10'000};

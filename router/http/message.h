@@ -13,7 +13,8 @@ namespace bessemer {
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
-// A share of the byte budget that all bodies of a process have together; given back when it dies.
+// A share of the byte budget that all bodies of requests, or all answers, of a process have
+// together; given back when it dies.
 class BodyLease {
  public:
   BodyLease() = default;

@@ -27,10 +27,12 @@ class RequestParser {
   bool started() const;  // a byte of the request has been consumed or seen
   bool header_done() const;
   size_t body_bytes() const;  // announced, or so far where chunked; valid when header_done()
-  HttpRequest
-  take();  // after complete; method, path, query, headers, body, keep_alive, chunked_answers
+  // What is known so far of all but the body, in any state: a request that fails has a name too.
+  HttpRequest head() const;
+  // After complete; method, path, query, headers, body, keep_alive, chunked_answers.
+  HttpRequest take();
 
-  // After failed: the status to answer with (400, 413, 431, 417, 501) and why.
+  // After failed: the status to answer with (400, 413, 417, 431, 501) and why.
   int error_status() const;
   const std::string& error_message() const;
 

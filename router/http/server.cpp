@@ -1,6 +1,7 @@
 #include "router/http/server.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
@@ -35,7 +36,7 @@ class AsioServer final : public HttpServer {
   std::vector<Core*> cores() override;
   void drain() override;
   void stop_accepting() override;
-  size_t live_exchanges() const override;
+  size_t live_requests() const override;
   void abort_all() override {
     for (auto& core : cores_) core->abort_all(Abort::shutdown);
   }
@@ -56,6 +57,7 @@ class AsioServer final : public HttpServer {
   asio::io_context accept_io_{1};
   tcp::acceptor acceptor_{accept_io_};
   asio::steady_timer retry_{accept_io_};
+  Random random_{random_seed()};  // of the acceptor
   std::thread accept_thread_;
   uint16_t port_ = 0;
 };
@@ -135,8 +137,9 @@ void AsioServer::place(AsioCore& core, tcp::socket socket) {
 }
 
 void AsioServer::turn_away(tcp::socket socket) {
-  const HttpResponse response = shared_.render_error(503, "too many open connections");
-  HeadOptions options;
+  const HttpResponse response = shared_.render_error(kAcceptor, 503, "too many open connections");
+  const std::string id = new_request_id(random_), date = http_date(std::time(nullptr));
+  HeadOptions options{.request_id = id, .date = date};
   options.keep_alive = false;
   options.content_length = static_cast<long>(response.body.size());
   const std::string text =
@@ -150,7 +153,7 @@ void AsioServer::turn_away(tcp::socket socket) {
 
 AsioCore& AsioServer::emptiest_core() {
   const auto load = [](const std::unique_ptr<AsioCore>& core) {
-    return std::pair(core->live_exchanges(), core->connections());
+    return std::pair(core->live_requests(), core->connections());
   };
   return **std::min_element(cores_.begin(), cores_.end(),
                             [&](const auto& a, const auto& b) { return load(a) < load(b); });
@@ -162,9 +165,9 @@ size_t AsioServer::open_connections() const {
   return total;
 }
 
-size_t AsioServer::live_exchanges() const {
+size_t AsioServer::live_requests() const {
   size_t total = 0;
-  for (const auto& core : cores_) total += core->live_exchanges();
+  for (const auto& core : cores_) total += core->live_requests();
   return total;
 }
 

@@ -37,8 +37,8 @@ class HttpServer {
   // Every answer from now on closes its connection; idle connections are closed.
   virtual void drain() = 0;
   virtual void stop_accepting() = 0;
-  virtual size_t live_exchanges() const = 0;
-  // Fires Abort::shutdown on every unanswered request.
+  virtual size_t live_requests() const = 0;
+  // Fires Abort::shutdown on every unanswered request; one that still arrives gets a 503.
   virtual void abort_all() = 0;
   // Closes everything and ends the threads; idempotent.
   virtual void stop() = 0;

@@ -12,12 +12,16 @@ constexpr size_t kMaxStops =
     16;  // OpenAI takes 4, vLLM any number; each costs a look at every piece of text
 constexpr size_t kMaxStopBytes =
     1024;  // text held back per choice while it may still become a stop string
-constexpr int64_t kMaxLogprobs = 20;        // OpenAI's bound for chat, vLLM's default for both
-constexpr size_t kMaxLogitBias = 1024;      // copied into a slot of the worker's sampler
-constexpr size_t kMaxStopTokenIds = 128;    // likewise
-constexpr size_t kMaxBadWords = 256;        // each becomes up to two banned sequences
-constexpr size_t kMaxAllowedIds = 1 << 18;  // as many as the largest vocabularies have
-constexpr size_t kMaxMetadata = 16;         // pairs; 64 and 512 bytes: OpenAI's own bounds
+constexpr int64_t kMaxLogprobs = 20;  // OpenAI's bound for chat, vLLM's default for both
+// Log-probabilities of prompt tokens in one answer, over all prompts, choices and alternatives:
+// each is about 64 bytes of JSON, 64 MiB together (HttpLimits::max_answer_bytes).
+constexpr int64_t kMaxPromptLogprobs = 1 << 20;
+constexpr int64_t kMaxEchoBytes = 16 << 20;  // echoed text, times `n`: as much as a body may bring
+constexpr size_t kMaxLogitBias = 1024;       // copied into a slot of the worker's sampler
+constexpr size_t kMaxStopTokenIds = 128;     // likewise
+constexpr size_t kMaxBadWords = 256;         // each becomes up to two banned sequences
+constexpr size_t kMaxAllowedIds = 1 << 18;   // as many as the largest vocabularies have
+constexpr size_t kMaxMetadata = 16;          // pairs; 64 and 512 bytes: OpenAI's own bounds
 constexpr size_t kMaxMetadataKeyBytes = 64;
 constexpr size_t kMaxMetadataValueBytes = 512;
 constexpr size_t kMaxNameBytes =

@@ -57,6 +57,20 @@ def test_tokenize_and_back(cluster, text):
     assert back["prompt"].removeprefix(" ") == text.removeprefix(" ") and back["content"] == back["prompt"]
 
 
+def test_detokenize_of_half_a_character(cluster):
+    ids = cluster.post("/tokenize", {"prompt": "\U0001f9ff", "add_special_tokens": False})["tokens"]
+    assert len(ids) > 1, "the character must take several tokens, or the test shows nothing"
+    assert "\ufffd" in cluster.post("/detokenize", {"tokens": ids[:-1]})["content"]
+
+
+def test_detokenize_of_many_long_tokens(cluster):
+    status, _, body = cluster.request("POST", "/detokenize", {"tokens": [46778]})
+    if status != 200 or len(json.loads(body)["content"]) < 64:
+        pytest.skip("the longest token of SmolLM2 is not in this vocabulary: run `bessemer pull smollm2`")
+    status, _, body = cluster.request("POST", "/detokenize", {"tokens": [46778] * 1_000_000})
+    assert "bytes" in assert_error(status, body, 400, "invalid_value")["message"], "81 MB of text from 6 MB of ids"
+
+
 def test_tokenize_in_the_other_shape(cluster):
     assert set(cluster.post("/tokenize", {"content": "Hello"})) == {"tokens"}
     pieces = cluster.post("/tokenize", {"content": "Hello world", "with_pieces": True})["tokens"]

@@ -190,6 +190,28 @@ def test_ctrl_c_lets_streams_finish(model):
         cluster.connect()
 
 
+def test_ctrl_c_lets_large_answers_leave_and_uploads_arrive(model):
+    with Cluster(model) as cluster:
+        name = cluster.get("/v1/models")["data"][0]["id"]
+        body = json.dumps({"tokens": [0] * 1_000_000}).encode()  # a control token, spelt out: more than sockets take
+        reader = cluster.connect()
+        reader.sendall(b"POST /detokenize HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        head = reader.recv(1024)
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        body = json.dumps({"model": name, "prompt": "Hi", "max_tokens": 2}).encode()
+        upload = cluster.connect()
+        upload.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:9])
+        time.sleep(0.2)
+        cluster.interrupt()
+        time.sleep(0.5)
+        upload.sendall(body[9:])
+        assert read_rest(upload).startswith(b"HTTP/1.1 200 ")
+        data = head + read_rest(reader)
+        assert cluster.process.wait(60) == 0, cluster.log()
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}\r\n".encode() in head + b"\r\n", head
+
+
 def test_nothing_is_left_behind(model):
     with Cluster(model) as cluster:
         pids = cluster.children("worker") + cluster.children("router")

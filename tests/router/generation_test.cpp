@@ -427,6 +427,67 @@ TEST_F(GenerationTest, TokenizeInBothShapes) {
                "invalid_value");
 }
 
+// A list of ids may end within a character; its text is UTF-8 all the same.
+TEST_F(GenerationTest, DetokenizeGivesValidText) {
+  add_worker();
+  start();
+  const auto text = [&](std::initializer_list<int> bytes) {
+    std::string ids;
+    for (const int byte : bytes)
+      ids += (ids.empty() ? "" : ",") + std::to_string(MockModel::kFirstByte + byte);
+    const auto answer = parse(post("/detokenize", R"({"tokens":[)" + ids + "]}").body);
+    EXPECT_EQ(answer.at("prompt"), answer.at("content"));
+    return std::string(answer.at("content").as_string());
+  };
+  EXPECT_EQ(text({}), "");
+  EXPECT_EQ(text({0xc3, 0xbc}), "ü");
+  EXPECT_EQ(text({0xc3}), "\uFFFD");
+  EXPECT_EQ(text({'a', 0x9f, '"', '\n', 0xf0, 0x9f}), "a\uFFFD\"\n\uFFFD");
+}
+
+TEST_F(GenerationTest, ListsOfTokensAreBounded) {
+  add_worker();
+  start();
+  constexpr size_t kTooMany = (size_t{1} << 20) + 1;
+  std::string ids = "100";
+  for (size_t i = 1; i < kTooMany; i++) ids += ",100";
+  expect_error(post("/detokenize", R"({"tokens":[)" + ids + "]}"), 400, "invalid_request_error",
+               "invalid_value");
+  const std::string text(kTooMany, 'a');
+  for (const std::string key : {"content", "prompt"}) {
+    const auto answer = post("/tokenize", R"({")" + key + R"(":")" + text + R"("})");
+    expect_error(answer, 400, "invalid_request_error", "invalid_value");
+    EXPECT_EQ(parse(answer.body).at("error").at("param"), json::value(key));
+  }
+}
+
+// What a choice repeats of its prompt is copied for each choice.
+TEST_F(GenerationTest, EchoesAreBounded) {
+  auto& worker = add_worker();
+  start();
+  const std::string text = std::string(500, 'a');
+  const auto param = [&](const std::string& prompt, const std::string& more) {
+    const auto answer = post("/v1/completions", R"({"model":"mock","max_tokens":1,"prompt":)" +
+                                                    prompt + "," + more + "}");
+    expect_error(answer, 400, "invalid_request_error", "invalid_value");
+    return std::string(parse(answer.body).at("error").at("param").as_string());
+  };
+  const std::string short_prompt = '"' + text + '"',
+                    long_prompt = '"' + std::string(30'000, 'a') + '"';
+  EXPECT_EQ(param(short_prompt, R"("n":128,"echo":true,"logprobs":20)"), "logprobs");
+  EXPECT_EQ(param("[" + long_prompt + "," + long_prompt + "]", R"("prompt_logprobs":20)"),
+            "prompt_logprobs");
+  std::string many = long_prompt;
+  for (int i = 1; i < 8; i++) many += "," + long_prompt;
+  EXPECT_EQ(param("[" + many + "]", R"("n":128,"echo":true)"), "echo");
+  EXPECT_EQ(worker.engine().live(), 0u);
+  const auto fine =
+      post("/v1/completions",
+           R"({"model":"mock","max_tokens":1,"n":2,"echo":true,"logprobs":20,"prompt":)" +
+               short_prompt + "}");
+  EXPECT_EQ(fine.status, 200) << fine.body;
+}
+
 TEST_F(GenerationTest, ModelsAndMetrics) {
   add_worker();
   start();

@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "common/random.h"
+#include "router/http/server.h"
 #include "tests/router/router_fixture.h"
 
 namespace bessemer {
@@ -134,6 +135,112 @@ TEST_F(HttpTest, GarbageIsRefusedWithTheApisError) {
   EXPECT_TRUE(client.peer_closed());
 }
 
+// The "body" of a request whose framing is in doubt must not be served as the next request.
+TEST_F(HttpTest, NothingIsServedBehindDoubtfulFraming) {
+  start();
+  for (const char* coding : {"gzip", "gzip, chunked", "chunked, gzip"}) {
+    HttpClient client(port());
+    client.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: " + std::string(coding) +
+                "\r\n\r\n" + get_request("/livez"));
+    const auto response = client.read_response();
+    EXPECT_TRUE(response.status == 400 || response.status == 501) << coding;
+    EXPECT_EQ(response.headers.at("connection"), "close");
+    EXPECT_EQ(client.read_all(), "") << coding;
+  }
+}
+
+TEST_F(HttpTest, EndlessChunkLinesAreRefusedBeforeTheTimeOut) {
+  start();
+  for (const char* begin : {"1;", "0\r\nX: "}) {
+    HttpClient client(port());
+    client.send("POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                (begin + std::string(40'000, 'a')));
+    expect_error(client.read_response(), 431, "invalid_request_error");
+  }
+}
+
+TEST_F(HttpTest, RefusalsBearTheClientsId) {
+  config_.max_body_bytes = 2000;
+  config_.body_timeout_ms = 200;
+  start();
+  const std::string head = "POST /tokenize HTTP/1.1\r\nHost: a\r\nX-Request-Id: mine\r\n";
+  for (const auto& [rest, status] : std::initializer_list<std::pair<const char*, int>>{
+           {"Content-Length: 2001\r\n\r\n", 413},
+           {"Content-Length: 2\r\nExpect: magic\r\n\r\n", 417},
+           {"Transfer-Encoding: gzip\r\n\r\n", 400},
+           {"Content-Length: 2\r\n\r\n{", 408}}) {
+    HttpClient client(port());
+    client.send(head + rest);
+    const auto response = client.read_response();
+    EXPECT_EQ(response.status, status);
+    EXPECT_EQ(response.headers.at("x-request-id"), "mine") << status;
+  }
+}
+
+TEST_F(HttpTest, ARefusalBehindAHeadHasItsBody) {
+  start();
+  HttpClient client(port());
+  client.send("HEAD /livez HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_EQ(client.read_response(true).status, 200);
+  client.send("no HTTP at all\r\n\r\n");
+  expect_error(client.read_response(), 400, "invalid_request_error");
+}
+
+TEST_F(HttpTest, ErrorsOfTheHttpLayerAreCounted) {
+  config_.max_body_bytes = 2000;
+  config_.body_timeout_ms = 200;
+  start();
+  const std::string post = "POST /tokenize HTTP/1.1\r\nHost: a\r\n";
+  for (const std::string& text :
+       {std::string("no HTTP\r\n\r\n"), post + "Content-Length: 2001\r\n\r\n",
+        post + "Content-Length: 2\r\n\r\n{", post + "Expect: magic\r\nContent-Length: 2\r\n\r\n",
+        post + "X: " + std::string(40'000, 'a') + "\r\n\r\n",
+        post + "Transfer-Encoding: gzip, chunked\r\n\r\n"}) {
+    HttpClient client(port());
+    client.send(text);
+    EXPECT_GE(client.read_response().status, 400);
+  }
+  const std::string metrics = get("/metrics").body;
+  for (const int status : {400, 408, 413, 417, 431, 501}) {
+    EXPECT_NE(metrics.find("bessemer_router_requests_total{endpoint=\"none\",status=\"" +
+                           std::to_string(status) + "\"} 1\n"),
+              std::string::npos)
+        << status;
+  }
+}
+
+// Each answer, and all of them together, while their readers take nothing.
+TEST(HttpServer, AnswersAreBounded) {
+  constexpr size_t kMiB = 1024 * 1024;
+  HttpServerOptions options;
+  options.limits.max_answer_bytes = 32 * kMiB;
+  options.limits.max_answer_total_bytes = 40 * kMiB;
+  const auto server = HttpServer::create(options);
+  const auto answer = [](const ExchangePtr& exchange) {
+    HttpResponse response;
+    response.body.assign(std::stoul(exchange->request().path.substr(1)) * kMiB, 'a');
+    exchange->respond(std::move(response));
+  };
+  const auto error = [](size_t, int status, std::string_view message) {
+    HttpResponse response;
+    response.status = status;
+    response.body = std::string(message);
+    return response;
+  };
+  ASSERT_TRUE(server->start(answer, error).ok());
+  EXPECT_EQ(http_get(server->port(), "/32").body.size(), 32 * kMiB);
+  const auto refused = http_get(server->port(), "/33");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find(std::to_string(32 * kMiB)), std::string::npos);
+  HttpClient slow(server->port(), std::chrono::seconds(10), 4096);
+  slow.send(get_request("/30"));
+  EXPECT_EQ(slow.read_head().status, 200);
+  EXPECT_EQ(http_get(server->port(), "/30").status, 503);
+  EXPECT_EQ(http_get(server->port(), "/1").status, 200);
+  slow.close();
+  EXPECT_TRUE(eventually([&] { return http_get(server->port(), "/30").status == 200; }));
+}
+
 TEST_F(HttpTest, RandomBytesNeverHurt) {
   start();
   Random random(3);
@@ -184,7 +291,10 @@ TEST_F(HttpTest, ConnectionsBeyondTheLimitAreTurnedAway) {
     EXPECT_EQ(client->read_response().status, 200);
   }
   HttpClient d(port());
-  EXPECT_EQ(d.read_response().status, 503);
+  expect_error(d.read_response(), 503, "service_unavailable");
+  a.send(get_request("/metrics"));
+  EXPECT_EQ(a.read_response().body.find("bessemer_router_turned_away_total 0\n"),
+            std::string::npos);
   a.close();
   EXPECT_TRUE(eventually([&] { return get("/livez").status == 200; }));
 }
@@ -243,6 +353,35 @@ TEST_F(HttpTest, DrainingFailsReadyAndClosesConnections) {
     last = event;
   EXPECT_EQ(event, "[DONE]");
   EXPECT_EQ(parse(last).at("error").at("type"), "service_unavailable");
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 0; }));
+}
+
+// A request counts from its first byte until its answer has left: a drain waits for both ends.
+TEST_F(HttpTest, DrainingWaitsForUploadsAndSlowReaders) {
+  add_worker();
+  start();
+  std::string ids = "1";  // a control token, spelt out in 12 bytes: an answer of 24 MB
+  while (ids.size() < 2'000'000) ids += ",1";
+  HttpClient upload(port()), endless(port());
+  HttpClient reader(port(), std::chrono::seconds(10), 1 << 18);
+  const std::string late = post_request("/v1/chat/completions", kChat);
+  upload.send(late.substr(0, late.size() - 5));
+  endless.send(late.substr(0, late.size() - 5));
+  reader.send(post_request("/detokenize", R"({"tokens":[)" + ids + "]}"));
+  EXPECT_EQ(reader.read_head().status, 200);
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 3; }));
+  router_->begin_drain();
+  upload.send(late.substr(late.size() - 5));
+  const auto answered = upload.read_response();
+  EXPECT_EQ(answered.status, 200);
+  EXPECT_EQ(answered.headers.at("connection"), "close");
+  upload.close();
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 2; }));
+  EXPECT_GT(reader.read_all().size(), 20'000'000u);
+  EXPECT_TRUE(eventually([&] { return router_->live_requests() == 1; }));
+  router_->abort_requests();
+  expect_error(endless.read_response(), 503, "service_unavailable");
+  endless.close();
   EXPECT_TRUE(eventually([&] { return router_->live_requests() == 0; }));
 }
 

@@ -82,6 +82,80 @@ TEST(RequestParser, LimitsHaveTheirStatus) {
   EXPECT_EQ(chunked.error_status(), 413);
 }
 
+// What the parser cannot finish stays with the caller, who must be told when to stop.
+TEST(RequestParser, UnfinishedChunksAndTrailersAreBounded) {
+  HttpLimits limits;
+  limits.max_header_bytes = 1024;
+  const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string& start : {"1;", "3\r\nabc\r\n1;", "0;", "0\r\nX: "}) {
+    RequestParser endless(limits);
+    ASSERT_EQ(feed(endless, head + start + std::string(2000, 'a'), 100), State::failed) << start;
+    EXPECT_EQ(endless.error_status(), 431);
+  }
+  const std::string some(500, 'a');
+  RequestParser fine(limits);
+  ASSERT_EQ(feed(fine, head + "3;" + some + "\r\nabc\r\n0\r\nX: " + some + "\r\n\r\n", 100),
+            State::complete);
+  EXPECT_EQ(fine.take().body, "abc");
+}
+
+// RFC 9112, 6.3: where the body ends must be beyond doubt, or it is taken for the next request.
+TEST(RequestParser, DoubtfulFramingIsRefused) {
+  struct Case {
+    std::string fields;
+    int status;  // 0: fine
+  };
+  const Case cases[] = {
+      {"Transfer-Encoding: gzip\r\n", 400},
+      {"Transfer-Encoding: identity\r\n", 400},
+      {"Transfer-Encoding:\r\n", 400},
+      {"Transfer-Encoding: chunked, gzip\r\n", 400},
+      {"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", 400},
+      {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400},
+      {"Transfer-Encoding: gzip, chunked\r\n", 501},
+      {"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 501},
+      {"Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", 400},
+      {"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", 400},
+      {"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 400},
+      {"Content-Length: 5\r\nContent-Length: 6\r\n", 400},
+      {"Content-Length: 5, 6\r\n", 400},
+      {"Transfer-Encoding: CHUNKED\r\n", 0},
+      {"Content-Length: 5\r\nContent-Length: 5\r\n", 0},
+  };
+  for (const auto& [fields, status] : cases) {
+    const bool chunked = fields.find("CHUNKED") != std::string::npos;
+    const std::string body = chunked || status != 0 ? "5\r\nhello\r\n0\r\n\r\n" : "hello";
+    const std::string text = "POST / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n" + body;
+    for (const size_t step : {size_t{1}, text.size()}) {
+      RequestParser parser{HttpLimits{}};
+      ASSERT_EQ(feed(parser, text, step), status == 0 ? State::complete : State::failed) << fields;
+      if (status == 0) {
+        EXPECT_EQ(parser.take().body, "hello") << fields;
+      } else {
+        EXPECT_EQ(parser.error_status(), status) << fields;
+      }
+    }
+  }
+  RequestParser old{HttpLimits{}};
+  ASSERT_EQ(feed(old, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 100),
+            State::failed);
+  EXPECT_EQ(old.error_status(), 400);
+}
+
+TEST(RequestParser, TheHeadOfAFailedRequestIsKnown) {
+  HttpLimits limits;
+  limits.max_body_bytes = 10;
+  RequestParser parser(limits);
+  EXPECT_TRUE(parser.head().method.empty());
+  ASSERT_EQ(
+      feed(parser, "HEAD /a?b HTTP/1.1\r\nX-Request-ID: abc\r\nContent-Length: 11\r\n\r\n", 7),
+      State::failed);
+  const HttpRequest head = parser.head();
+  EXPECT_EQ(head.method, "HEAD");
+  ASSERT_NE(head.header("x-request-id"), nullptr);
+  EXPECT_EQ(*head.header("x-request-id"), "abc");
+}
+
 TEST(RequestParser, ContinueIsAskedOnceAndOtherExpectationsRefused) {
   RequestParser parser{HttpLimits{}};
   size_t used = 0;

@@ -1,5 +1,6 @@
 #include "tests/router/router_fixture.h"
 
+#include <algorithm>
 #include <thread>
 
 #include <absl/synchronization/mutex.h>
@@ -43,11 +44,28 @@ void RouterTest::start() {
   auto router = Router::start(config_);
   ASSERT_TRUE(router.ok()) << router.status();
   router_ = *std::move(router);
-  ASSERT_TRUE(eventually([&] { return ready_workers() == workers_.size(); }));
+  ASSERT_TRUE(eventually([&] { return every_core_is_ready(); }));
+}
+
+// Each core has its own copy of the view. Connections that are open at once spread over the cores.
+bool RouterTest::every_core_is_ready() {
+  const int count = std::min(2 * config_.threads, config_.max_connections - 1);
+  std::vector<std::unique_ptr<HttpClient>> clients;
+  for (int i = 0; i < count; i++) {
+    clients.push_back(std::make_unique<HttpClient>(port()));
+    clients.back()->send(get_request("/bessemer/state"));
+    const auto response = clients.back()->read_response();
+    if (response.status != 200 || ready_workers(response) != workers_.size()) return false;
+  }
+  return true;
 }
 
 size_t RouterTest::ready_workers() {
-  const auto state = parse(get("/bessemer/state").body);
+  return ready_workers(get("/bessemer/state"));
+}
+
+size_t RouterTest::ready_workers(const ClientResponse& response) {
+  const auto state = parse(response.body);
   size_t ready = 0;
   for (const auto& worker : state.at("workers").as_array())
     ready += worker.at("state") == "ready" ? 1 : 0;

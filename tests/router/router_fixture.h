@@ -25,7 +25,7 @@ class RouterTest : public ::testing::Test {
 
   MockWorker& add_worker(const MockWorkerOptions& options);
   MockWorker& add_worker() { return add_worker(mock_); }
-  // Starts the router over the workers so far and waits until it has all of them.
+  // Starts the router over the workers so far and waits until all of its cores have all of them.
   void start();
   uint16_t port() const { return router_->port(); }
 
@@ -34,6 +34,8 @@ class RouterTest : public ::testing::Test {
   }
   ClientResponse get(std::string_view path) { return http_get(port(), path); }
   size_t ready_workers();
+  static size_t ready_workers(const ClientResponse& state);
+  bool every_core_is_ready();
   double metric(const std::string& name);  // sum over its labels
 
   RouterConfig config_;
