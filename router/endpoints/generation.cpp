@@ -246,7 +246,6 @@ void Generation::retire(Run& run) {
 
 void Generation::admit(Run& run) {
   run.admitted = true;
-  if (prepared_->request.stream && !streaming_ && all_admitted()) begin_stream();
 }
 
 bool Generation::all_admitted() const {
@@ -332,6 +331,7 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
 void Generation::on_choice_end(Run& run, const v1::ChoiceEnd& end) {
   ChoiceStream& choice = run.choices[end.choice()];
   if (choice.finished()) return;
+  if (!run.admitted) admit(run);
   if (end.reason() == v1::END_CANCELLED)
     return fail(server_error("The worker cancelled the request."));
   deliver_scores(run);
@@ -427,8 +427,13 @@ bool Generation::all_finished() const {
 
 // Hands what has come to the answer, as far as the client keeps up (G4).
 void Generation::pump() {
-  if (closed_ || !streaming_) return;
+  if (closed_ || !prepared_ || !prepared_->request.stream) return;
+  // Before the head: it waits here to leave with the first text, not because the client lags.
   const bool writable = call_.exchange->writable();
+  if (!streaming_) {
+    if (!all_admitted()) return;
+    begin_stream();
+  }
   for (auto& run : runs_) {
     for (auto& choice : run->choices) {
       if (writable || choice.held_tokens() > kMaxHeldTokens) pump_choice(*run, choice);

@@ -220,6 +220,19 @@ TEST_F(GenerationTest, TheHeadOfAStreamDoesNotWaitForTheFirstToken) {
   EXPECT_EQ(client.read_head().status, 200);
 }
 
+TEST_F(GenerationTest, ATokenThatComesWithTheAdmissionIsSentAtOnce) {
+  mock_.timing.step_us = 1'500'000;
+  add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kLongStream));
+  EXPECT_EQ(client.read_head().status, 200);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(parse(client.read_event()).at("choices").at(0).at("delta").at("content"), "");
+  EXPECT_NE(parse(client.read_event()).at("choices").at(0).at("delta").at("content"), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(750));
+}
+
 TEST_F(GenerationTest, ASlowReaderLosesNothing) {
   mock_.timing.step_us = 200;
   add_worker();
@@ -345,10 +358,17 @@ TEST_F(GenerationTest, RepeatedRowsAreDropped) {
 }
 
 TEST_F(GenerationTest, FailuresOfTheWorkerAre500OrAnErrorFrame) {
-  auto& worker = add_worker();
+  auto& fast = add_worker();
   start();
-  worker.engine().faults().fail_next = 2;
+  fast.engine().faults().fail_next = 2;
   expect_error(post("/v1/chat/completions", kChat), 500, "server_error");
+  expect_error(post("/v1/chat/completions", kChatStream), 500, "server_error");  // nothing was sent
+  TearDown();
+  config_.workers.clear();
+  mock_.timing.prefill_tok_s = 100;  // admitted, and the stream begun, before it fails
+  auto& slow = add_worker();
+  start();
+  slow.engine().faults().fail_next = 1;
   const auto all = events("/v1/chat/completions", kChatStream);
   EXPECT_EQ(all.back(), "[DONE]");
   EXPECT_TRUE(parse(all[all.size() - 2]).as_object().contains("error"));
