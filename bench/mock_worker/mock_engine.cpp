@@ -52,7 +52,7 @@ void MockEngine::add_lane(const std::shared_ptr<MockSink>& sink) {
 void MockEngine::start(const std::shared_ptr<MockSink>& sink, const v1::Start& start,
                        std::vector<uint32_t> ids) {
   started_++;
-  if (take_one(faults_.reject_next)) {
+  if (take_one(faults_.reject_next) || live_ >= faults_.max_live) {
     v1::WorkerFrame frame;
     auto* event = frame.mutable_step()->add_before();
     event->set_attempt(start.attempt());

@@ -17,7 +17,7 @@ int64_t now_us() {
 
 class Recorder final : public SessionObserver {
  public:
-  void on_lane_up(const v1::Hello&) override { up = true; }
+  void on_lane_up(size_t, const v1::Hello&) override { up = true; }
   void on_lane_down(size_t, const std::string&) override {}
   void on_draining() override {}
   void on_card(StatusOr<v1::ModelCard>) override {}

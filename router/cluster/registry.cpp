@@ -51,6 +51,7 @@ Registry::Registry(const std::vector<std::string>& addresses) {
 }
 
 void Registry::forget(Worker& worker) {
+  worker.lanes.clear();
   worker.view.card.reset();
   worker.view.incarnation = 0;
   worker.view.features = 0;
@@ -62,7 +63,7 @@ void Registry::forget(Worker& worker) {
 
 void Registry::refresh(Worker& worker) {
   WorkerState state = WorkerState::joining;
-  if (!worker.has_lane) {
+  if (worker.lanes.empty()) {
     state = WorkerState::down;
   } else if (worker.drains) {
     state = WorkerState::draining;
@@ -80,26 +81,29 @@ void Registry::refresh(Worker& worker) {
   changed_ = true;
 }
 
-std::vector<Wish> Registry::lane_up(uint32_t id, const v1::Hello& hello) {
+std::vector<Wish> Registry::lane_up(uint32_t id, size_t lane, const v1::Hello& hello) {
   Worker& worker = workers_.at(id);
-  const bool same = worker.has_lane && worker.view.incarnation == hello.incarnation();
+  const bool same = !worker.lanes.empty() && worker.view.incarnation == hello.incarnation();
+  if (!same) forget(worker);
+  worker.lanes.insert(lane);
   if (same) return {};
-  forget(worker);
-  worker.has_lane = true;
   worker.view.incarnation = hello.incarnation();
   worker.view.node = hello.node();
   worker.view.version = hello.version();
   worker.view.features = feature_bits(hello);
   worker.view.problem = "waiting for its model card";
   refresh(worker);
-  return {{Wish::Kind::card, id, ""}, {Wish::Kind::load, id, ""}};
+  std::vector<Wish> wishes{{Wish::Kind::card, id, ""}};
+  // A watch outlives the lanes as long as the connection does, and goes on then (R5).
+  if (!std::exchange(worker.watched, true)) wishes.push_back({Wish::Kind::load, id, ""});
+  return wishes;
 }
 
-void Registry::lane_down(uint32_t id, size_t lanes_left, const std::string& reason) {
+void Registry::lane_down(uint32_t id, size_t lane, const std::string& reason) {
   Worker& worker = workers_.at(id);
-  if (lanes_left > 0) return;
-  const bool news = worker.has_lane || worker.view.problem != reason;
-  worker.has_lane = false;
+  const bool was_up = worker.lanes.erase(lane) > 0;
+  if (!worker.lanes.empty()) return;
+  const bool news = was_up || worker.view.problem != reason;
   forget(worker);
   worker.view.problem = reason;
   if (news) refresh(worker);
@@ -107,7 +111,7 @@ void Registry::lane_down(uint32_t id, size_t lanes_left, const std::string& reas
 
 void Registry::draining(uint32_t id) {
   Worker& worker = workers_.at(id);
-  if (worker.drains || !worker.has_lane) return;
+  if (worker.drains || worker.lanes.empty()) return;
   worker.drains = true;
   worker.view.problem = "draining";
   refresh(worker);
@@ -115,7 +119,7 @@ void Registry::draining(uint32_t id) {
 
 void Registry::fail(Worker& worker, Wish wish, const std::string& what, const Status& why,
                     TimePoint now) {
-  if (!worker.has_lane) return;  // R1: asked again when it says Hello
+  if (worker.lanes.empty()) return;  // R1: asked again when it says Hello
   worker.view.problem = fmt::format("{}: {}", what, std::string(why.message()));
   worker.retries.emplace_back(now + kRetryAfter, std::move(wish));
   changed_ = true;
@@ -123,7 +127,7 @@ void Registry::fail(Worker& worker, Wish wish, const std::string& what, const St
 
 std::vector<Wish> Registry::card(uint32_t id, StatusOr<v1::ModelCard> card, TimePoint now) {
   Worker& worker = workers_.at(id);
-  if (!worker.has_lane) return {};
+  if (worker.lanes.empty()) return {};
   if (!card.ok()) {
     fail(worker, {Wish::Kind::card, id, ""}, "its model card could not be had", card.status(), now);
     return {};
@@ -153,7 +157,8 @@ void Registry::text(uint32_t id, const std::string& tokenizer_hash, StatusOr<Mod
 
 void Registry::load_watch_ended(uint32_t id, TimePoint now) {
   Worker& worker = workers_.at(id);
-  if (worker.has_lane)
+  worker.watched = false;
+  if (!worker.lanes.empty())
     worker.retries.emplace_back(now + kRetryAfter, Wish{Wish::Kind::load, id, ""});
 }
 
@@ -163,6 +168,7 @@ std::vector<Wish> Registry::retries(TimePoint now) {
     std::erase_if(worker.retries, [&](const auto& retry) {
       if (retry.first > now) return false;
       due.push_back(retry.second);
+      worker.watched = worker.watched || retry.second.kind == Wish::Kind::load;
       return true;
     });
   }

@@ -7,11 +7,15 @@
 //   R2  A worker is ready once it has a lane, its card and the text made from its vocabulary; a
 //       card that no session of the same incarnation served is never used.
 //   R3  A model that was ever served stays known (503, not 404) until the router ends.
+//   R4  A lane counts from its Hello to its end: one that only waits for Hello does not hold a
+//       worker up.
+//   R5  Of each worker at most one load watch is wished for until it has ended.
 #pragma once
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,8 +42,9 @@ class Registry {
   explicit Registry(const std::vector<std::string>& addresses);
 
   // Facts. Each returns what is wanted next.
-  std::vector<Wish> lane_up(uint32_t worker, const v1::Hello& hello);
-  void lane_down(uint32_t worker, size_t lanes_left, const std::string& reason);
+  std::vector<Wish> lane_up(uint32_t worker, size_t lane, const v1::Hello& hello);
+  // Also for a lane that ended before its Hello.
+  void lane_down(uint32_t worker, size_t lane, const std::string& reason);
   void draining(uint32_t worker);
   std::vector<Wish> card(uint32_t worker, StatusOr<v1::ModelCard> card, TimePoint now);
   void text(uint32_t worker, const std::string& tokenizer_hash, StatusOr<ModelTextPtr> text,
@@ -60,7 +65,8 @@ class Registry {
  private:
   struct Worker {
     WorkerView view;
-    bool has_lane = false, drains = false;
+    std::set<size_t> lanes;  // of this incarnation, that have had Hello
+    bool drains = false, watched = false;
     ModelTextPtr text;
     std::vector<std::pair<TimePoint, Wish>> retries;
   };

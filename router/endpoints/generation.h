@@ -3,6 +3,9 @@
 //   body -> prepare (here, or in the pool when long) -> for each prompt: place -> Start ... rows ->
 //   ChoiceStream -> Answer
 //
+// generation.cpp has its beginning and its end, generation_place.cpp what places its prompts,
+// generation_rows.cpp what comes back, generation_out.cpp what goes out.
+//
 // Invariants
 //   G1  The exchange gets exactly one answer: a body, a stream with its terminal frames, or an
 //       error. A stream that has begun never just stops.
@@ -11,7 +14,11 @@
 //       more.
 //   G3  A prompt is placed again after a loss only while nothing of it has been delivered.
 //   G4  While the client lags, deltas merge here instead of queueing as frames.
+//   G5  A list of prompts is placed through a window: `in_flight_` of them are at the workers or on
+//       their way there, the others wait in `queue_`, and each that is done makes room for the
+//       next.
 #pragma once
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +32,11 @@
 
 namespace bessemer {
 
+// Of one request at the workers at once, all its prompts together: what two workers run side by
+// side by default (64 each), so that one client's list keeps them busy without filling their
+// queues. One prompt may have as many alone (kMaxChoices).
+constexpr int32_t kMaxChoicesInFlight = 128;
+
 class Generation final : public std::enable_shared_from_this<Generation> {
  public:
   static void run(ApiKind kind, EndpointCall call);
@@ -34,9 +46,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
  private:
   // One prompt on its way through a worker.
   struct Run final : AttemptSink {
-    Run(Generation& generation, size_t number, const PlacementInput& input,
-        const PlacementLimits& limits)
-        : owner(generation), prompt(number), placement(input, limits) {}
+    Run(Generation& generation, size_t number) : owner(generation), prompt(number) {}
     void on_row(const TokenRow& row, TimePoint now) override { owner.on_row(*this, row, now); }
     void on_event(const v1::Event& event, TimePoint now) override {
       owner.on_event(*this, event, now);
@@ -46,8 +56,10 @@ class Generation final : public std::enable_shared_from_this<Generation> {
 
     Generation& owner;
     const size_t prompt;
-    Placement placement;
-    v1::Start start;      // without what placing decides
+    std::optional<Placement> placement;
+    v1::Start start;  // without what placing decides; while in flight
+    bool in_flight = false;
+    int32_t bounces = 0;  // counted of this placement
     uint64_t serial = 0;  // of the live attempt; 0: none
     uint32_t worker = 0;
     std::shared_ptr<LoadSlot> load;  // of the worker that has the live attempt
@@ -55,9 +67,10 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     std::vector<bool> stopped;  // by a stop string, and the worker has been told
     std::vector<TokenReport> prompt_scores;
     int32_t prompt_characters = 0;
-    bool scores_delivered = false, admitted = false, delivered = false, done = false;
+    bool scores_delivered = false, admitted = false, delivered = false;
+    bool counted = false;  // its prompt's tokens
     int64_t cached_tokens = 0;
-    TimePoint last_row{};
+    std::vector<TimePoint> last_row;  // by choice
   };
 
   void begin(ApiKind kind);
@@ -65,12 +78,18 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void prepared(PrepareResult result);
   void make_runs();
   void reset_choices(Run& run);
+
+  int32_t most_in_flight() const;
+  PlacementInput placement_input(const Run& run) const;
+  void launch();
   void place(Run& run);
   std::vector<Candidate> candidates(const Run& run, bool& supported) const;
   void start_on(Run& run, const PlaceOn& place);
   void wait(Run& run, Duration delay);
-  void refuse(const Run& run, const PlaceRefused& refused);
+  void refuse(Run& run, const PlaceRefused& refused);
+  void put_back(Run& run);
   void retire(Run& run);
+  void complete(Run& run);
 
   void on_row(Run& run, const TokenRow& row, TimePoint now);
   void on_event(Run& run, const v1::Event& event, TimePoint now);
@@ -86,7 +105,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void deliver_scores(Run& run);
   void stop_finished(Run& run);
   bool all_admitted() const;
-  bool all_finished() const;
+  bool all_finished() const { return in_flight_ == 0 && queue_.empty(); }
   void begin_stream();
   void pump();
   void pump_choice(Run& run, ChoiceStream& choice);
@@ -94,6 +113,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void fail(const ApiError& error);
   void cancel_all();
   void close(int status);
+  void log_request(int status) const;
   UsageReport usage() const;
 
   EndpointCall call_;
@@ -101,9 +121,13 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   std::optional<PreparedRequest> prepared_;
   std::string answer_id_;
   std::unique_ptr<Answer> answer_;
+  uint64_t seed_ = 0;
   std::vector<std::unique_ptr<Run>> runs_;
-  std::vector<bool> finish_sent_;  // per choice of all prompts
+  std::deque<Run*> queue_;              // to be placed yet
+  int32_t in_flight_ = 0, window_ = 1;  // prompts: now, and at most
+  std::vector<bool> finish_sent_;       // per choice of all prompts
   bool closed_ = false, streaming_ = false, first_token_seen_ = false;
+  bool news_ = false;  // since the last on_batch_end
 };
 
 }  // namespace bessemer

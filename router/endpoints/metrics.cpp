@@ -109,7 +109,7 @@ void handle_metrics(EndpointCall call) {
                call.router.waiting.load());
   merged.histogram("time_to_first_token_seconds",
                    "From the request's last byte to its first token.", &CoreStats::ttft);
-  merged.histogram("inter_token_latency_seconds", "Between arrivals of a prompt's tokens.",
+  merged.histogram("inter_token_latency_seconds", "Between arrivals of a choice's tokens.",
                    &CoreStats::inter_token);
   merged.histogram("request_seconds", "From the request's last byte to the end of its answer.",
                    &CoreStats::request);
@@ -118,8 +118,11 @@ void handle_metrics(EndpointCall call) {
                  &CoreStats::cached_tokens);
   merged.counter("generated_tokens_total", "Tokens accepted from workers.",
                  &CoreStats::generated_tokens);
-  merged.counter("discarded_tokens_total", "Tokens generated past a stop string.",
-                 &CoreStats::discarded_tokens);
+  merged.counter(
+      "discarded_tokens_total",
+      "Tokens that came for a choice behind its stop string, while others of its prompt went "
+      "on or in the same step.",
+      &CoreStats::discarded_tokens);
   merged.counter("cancelled_total", "Requests whose client hung up.", &CoreStats::cancelled);
   merged.counter("bounces_total", "Refusals by workers that were answered by another attempt.",
                  &CoreStats::bounces);

@@ -54,6 +54,17 @@ std::vector<std::vector<int32_t>> banned_sequences(const std::vector<std::string
   return banned;
 }
 
+MaybeError check_banned(const std::vector<std::vector<int32_t>>& banned) {
+  size_t ids = 0;
+  for (const auto& sequence : banned) ids += sequence.size();
+  if (ids <= kMaxBannedIds) return std::nullopt;
+  return bad_request(
+      fmt::format("'bad_words' take {} tokens, with and without a space in front of each; at most "
+                  "{} are taken. Send fewer or shorter ones.",
+                  ids, kMaxBannedIds),
+      "bad_words");
+}
+
 // Keeps the last tokens, as truncate_prompt_tokens asks.
 void truncate(const ValidRequest& request, int32_t max_model_len, std::vector<int32_t>& ids) {
   if (!request.truncate_prompt_tokens) return;
@@ -154,6 +165,7 @@ MaybeError fill(PreparedRequest& prepared) {
   }
   if ((error = check_echo(prepared))) return error;
   prepared.banned = banned_sequences(request.sampling.bad_words, tokenizer);
+  if ((error = check_banned(prepared.banned))) return error;
   request.messages = json::array();
   request.prompts.clear();
   return std::nullopt;

@@ -64,9 +64,9 @@ struct CoreStats {
   void count_request(size_t endpoint, int status);
 
   Counter prompt_tokens, cached_tokens, generated_tokens;
-  Counter discarded_tokens;  // generated past a stop string, or for a client that had gone
+  Counter discarded_tokens;  // came for a choice behind its stop string
   Counter cancelled;         // requests whose client hung up
-  Counter bounces;           // refusals by workers, each answered by another attempt
+  Counter bounces;           // refusals that another attempt answered
   Counter replaced;          // attempts lost with a worker and placed again
   Counter failed_streams;    // ended by an error frame
   Histogram ttft{kTtftBounds}, inter_token{kInterTokenBounds}, request{kRequestBounds};

@@ -20,8 +20,12 @@ constexpr int64_t kMaxEchoBytes = 16 << 20;  // echoed text, times `n`: as much 
 constexpr size_t kMaxLogitBias = 1024;       // copied into a slot of the worker's sampler
 constexpr size_t kMaxStopTokenIds = 128;     // likewise
 constexpr size_t kMaxBadWords = 256;         // each becomes up to two banned sequences
-constexpr size_t kMaxAllowedIds = 1 << 18;   // as many as the largest vocabularies have
-constexpr size_t kMaxMetadata = 16;          // pairs; 64 and 512 bytes: OpenAI's own bounds
+// What a request asks for besides its prompt goes to the worker in half a frame, 128 KiB
+// (LaneProtocol::start). Ids take up to 3 bytes there: no vocabulary has 2^21 of them. So this
+// takes 96 KiB, kMaxBannedIds 14, kMaxLogitBias 7, and the rest is small.
+constexpr size_t kMaxAllowedIds = 32 * 1024;
+constexpr size_t kMaxBannedIds = 4096;  // tokens of all bad words, in both spellings
+constexpr size_t kMaxMetadata = 16;     // pairs; 64 and 512 bytes: OpenAI's own bounds
 constexpr size_t kMaxMetadataKeyBytes = 64;
 constexpr size_t kMaxMetadataValueBytes = 512;
 constexpr size_t kMaxNameBytes =

@@ -62,7 +62,9 @@ struct AnswerHead {
 class Answer {
  public:
   virtual ~Answer() = default;
-  virtual std::string begin() = 0;  // first chunk of each choice, where the API has one
+  // First chunks, where the API has them or there are several choices, whose indices must first
+  // appear in order.
+  virtual std::string begin() = 0;
   virtual std::string text(const ChoiceText& delta) = 0;
   virtual std::string finish(const ChoiceFinish& finish) = 0;
   // Only with request.prompt_logprobs >= 0, which never streams: the tokens of one prompt, once,

@@ -60,7 +60,7 @@ struct ValidRequest {
   bool return_token_ids = false;
   int32_t priority = 0;
   std::string cache_salt, user;
-  std::map<std::string, std::string> metadata;  // for the access log, beside `user`
+  std::map<std::string, std::string> metadata;  // for the log, as `user` is
 };
 
 }  // namespace bessemer

@@ -20,10 +20,11 @@ constexpr auto kTickWhileDown = std::chrono::milliseconds(50);
 constexpr size_t kMaxFacts = 16 * 1024;
 
 struct LaneUp {
+  size_t lane;
   v1::Hello hello;
 };
 struct LaneDown {
-  size_t open;
+  size_t lane;
   std::string reason;
 };
 struct Draining {};
@@ -57,9 +58,9 @@ class Listener final : public SessionObserver {
            std::shared_ptr<LoadSlot> load)
       : worker_(worker), facts_(facts), hooks_(hooks), load_(std::move(load)) {}
 
-  void on_lane_up(const v1::Hello& hello) override { send(LaneUp{hello}); }
-  void on_lane_down(size_t open, const std::string& reason) override {
-    send(LaneDown{open, reason});
+  void on_lane_up(size_t lane, const v1::Hello& hello) override { send(LaneUp{lane, hello}); }
+  void on_lane_down(size_t lane, const std::string& reason) override {
+    send(LaneDown{lane, reason});
   }
   void on_draining() override { send(Draining{}); }
   void on_card(StatusOr<v1::ModelCard> card) override { send(CardCame{std::move(card)}); }
@@ -191,15 +192,14 @@ void FleetImpl::learn(Fact& fact) {
 }
 
 void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
-  log().debug("worker {}: lane {} is up, incarnation {:016x}", options_.workers[worker],
-              fact.hello.lane(), fact.hello.incarnation());
-  grant(registry_.lane_up(worker, fact.hello));
+  log().debug("worker {}: lane {} is up, incarnation {:016x}", options_.workers[worker], fact.lane,
+              fact.hello.incarnation());
+  grant(registry_.lane_up(worker, fact.lane, fact.hello));
 }
 
 void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
-  log().debug("worker {}: a lane ended, {} left: {}", options_.workers[worker], fact.open,
-              fact.reason);
-  registry_.lane_down(worker, fact.open, fact.reason);
+  log().debug("worker {}: lane {} ended: {}", options_.workers[worker], fact.lane, fact.reason);
+  registry_.lane_down(worker, fact.lane, fact.reason);
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {

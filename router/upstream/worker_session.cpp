@@ -208,7 +208,7 @@ LaneOptions GrpcSession::lane_options(size_t index) const {
 
 void GrpcSession::lane_up(size_t lane, const v1::Hello& hello) {
   slots_[lane]->was_up = true;
-  observer_.on_lane_up(hello);
+  observer_.on_lane_up(lane, hello);
 }
 
 void GrpcSession::frame_seen(const v1::WorkerFrame& frame) {
@@ -218,9 +218,7 @@ void GrpcSession::frame_seen(const v1::WorkerFrame& frame) {
 
 void GrpcSession::lane_done(size_t lane, const std::string& reason) {
   slots_[lane]->calling.store(false, std::memory_order_release);
-  size_t open = 0;
-  for (const auto& slot : slots_) open += slot->lane->is_open() ? 1 : 0;
-  observer_.on_lane_down(open, reason);
+  observer_.on_lane_down(lane, reason);
 }
 
 }  // namespace

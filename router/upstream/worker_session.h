@@ -31,9 +31,9 @@ struct WorkerSessionOptions {
 class SessionObserver {
  public:
   virtual ~SessionObserver() = default;
-  virtual void on_lane_up(const v1::Hello& hello) = 0;
-  // A lane has ended; `open` are left.
-  virtual void on_lane_down(size_t open, const std::string& reason) = 0;
+  // For each lane: any number of ends without a Hello, then Hello, its end, and so on.
+  virtual void on_lane_up(size_t lane, const v1::Hello& hello) = 0;
+  virtual void on_lane_down(size_t lane, const std::string& reason) = 0;
   virtual void on_draining() = 0;
   virtual void on_card(StatusOr<v1::ModelCard> card) = 0;
   virtual void on_vocabulary(const std::string& tokenizer_hash, StatusOr<std::string> bytes) = 0;

@@ -61,6 +61,22 @@ def test_a_client_that_hangs_up_frees_its_blocks_within_a_second(cluster, long_t
         connection.close()
 
 
+def test_a_hung_worker_is_not_ready(model):
+    """All lanes fall silent and are tried again, in turn: none of them counts before its Hello."""
+    with Cluster(model, workers=1) as cluster:
+        worker, = cluster.children("worker")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            wait_until(lambda: cluster.request("GET", "/health")[0] == 503, 10, "the worker is missed")
+            until = time.monotonic() + 7  # longer than a lane waits for Hello
+            while time.monotonic() < until:
+                assert cluster.state()["workers"][0]["state"] == "down"
+                time.sleep(0.1)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        cluster.wait_ready(30)
+
+
 def test_a_whole_answer_is_cancelled_too(cluster, long_tokens, name):
     body = json.dumps({"model": name, "prompt": "Once", "max_tokens": long_tokens, "ignore_eos": True}).encode()
     connection = cluster.connect()

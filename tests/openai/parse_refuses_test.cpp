@@ -321,6 +321,13 @@ TEST(ParseRefuses, too_many_answers) {
   expect_refusal(ApiKind::completion, body, {"", "n", kInvalid, "3072, above 2048"});
 }
 
+TEST(ParseRefuses, more_allowed_ids_than_fit_a_frame) {
+  std::string ids = "1";
+  for (int i = 0; i < 32 * 1024; ++i) ids += ",1";
+  expect_refusal(ApiKind::chat, chat_body("\"allowed_token_ids\":[" + ids + "]"),
+                 {"", "allowed_token_ids", kInvalid, "at most 32768"});
+}
+
 TEST(ParseRefuses, missing_model) {
   constexpr const char* kMessages = R"("messages": [{"role": "user", "content": "hi"}])";
   const auto body = [](const std::string& model) { return "{" + model + kMessages + "}"; };

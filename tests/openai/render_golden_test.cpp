@@ -206,6 +206,14 @@ TEST(RenderCompletion, stream) {
   EXPECT_EQ(answer->end({}), "data: [DONE]\n\n");
 }
 
+TEST(RenderCompletion, stream_of_several_choices_begins_in_order) {
+  const auto answer = make_answer(request_of(ApiKind::completion, true), head(2));
+  EXPECT_EQ(
+      answer->begin(),
+      text_chunk(R"("choices":[{"index":0,"text":"","logprobs":null,"finish_reason":null}]})") +
+          text_chunk(R"("choices":[{"index":1,"text":"","logprobs":null,"finish_reason":null}]})"));
+}
+
 TEST(RenderCompletion, echoed_logprobs) {
   ValidRequest request = request_of(ApiKind::completion, false);
   request.top_logprobs = 1;

@@ -1,4 +1,6 @@
 // What a client puts together from a stream equals the whole answer of the same events.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -131,6 +133,20 @@ TEST_P(RenderProperty, usage_is_sent_only_when_asked_for_and_last) {
       EXPECT_EQ(chunk.at("choices").as_array().empty(), last);
       if (!script.request.include_usage) continue;
       EXPECT_EQ(chunk.at("usage").is_object(), last || script.request.continuous_usage_stats);
+    }
+  }
+}
+
+TEST_P(RenderProperty, indices_of_choices_first_appear_in_order) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    int64_t next = 0;
+    for (const json::value& chunk : chunks_of(play(random_script(seed, GetParam()), true))) {
+      for (const json::value& choice : chunk.at("choices").as_array()) {
+        const int64_t index = choice.at("index").as_int64();
+        ASSERT_LE(index, next);
+        next = std::max(next, index + 1);
+      }
     }
   }
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -76,7 +77,7 @@ class RegistryTest : public ::testing::Test {
   }
   void make_ready(uint32_t worker, uint64_t incarnation, const std::string& name,
                   const std::string& hash) {
-    registry_.lane_up(worker, hello(incarnation));
+    registry_.lane_up(worker, 0, hello(incarnation));
     const auto wishes = registry_.card(worker, card(name, hash), now_);
     if (!wishes.empty()) registry_.text(worker, "t-" + hash, text_, now_);
   }
@@ -90,10 +91,10 @@ class RegistryTest : public ::testing::Test {
 
 TEST_F(RegistryTest, AWorkerJoinsStepByStep) {
   EXPECT_EQ(state(0), WorkerState::down);
-  const auto wishes = registry_.lane_up(0, hello(7));
+  const auto wishes = registry_.lane_up(0, 0, hello(7));
   ASSERT_EQ(wishes.size(), 2u);
   EXPECT_EQ(state(0), WorkerState::joining);
-  EXPECT_TRUE(registry_.lane_up(0, hello(7)).empty());  // its second lane
+  EXPECT_TRUE(registry_.lane_up(0, 1, hello(7)).empty());  // its second lane
   const auto text = registry_.card(0, card("m", "h"), now_);
   ASSERT_EQ(text.size(), 1u);
   EXPECT_EQ(text[0].tokenizer_hash, "t-h");
@@ -108,20 +109,23 @@ TEST_F(RegistryTest, AWorkerJoinsStepByStep) {
 
 TEST_F(RegistryTest, AKnownVocabularyIsNotFetchedAgain) {
   make_ready(0, 7, "m", "h");
-  registry_.lane_up(1, hello(8));
+  registry_.lane_up(1, 0, hello(8));
   EXPECT_TRUE(registry_.card(1, card("m", "h"), now_).empty());
   EXPECT_EQ(state(1), WorkerState::ready);
 }
 
 TEST_F(RegistryTest, ANewIncarnationStartsOver) {
   make_ready(0, 7, "m", "h");
-  EXPECT_EQ(registry_.lane_up(0, hello(9)).size(), 2u);
+  registry_.lane_up(0, 1, hello(9));
   EXPECT_EQ(state(0), WorkerState::joining);
   EXPECT_EQ(registry_.view()->workers[0].card, nullptr);
+  registry_.lane_down(0, 0, "the end of the one before");
+  EXPECT_EQ(state(0), WorkerState::joining);
 }
 
 TEST_F(RegistryTest, TheLastLaneTakesTheWorkerDownAndTheModelStaysKnown) {
   make_ready(0, 7, "m", "h");
+  registry_.lane_up(0, 1, hello(7));
   registry_.lane_down(0, 1, "one lane");
   EXPECT_EQ(state(0), WorkerState::ready);
   registry_.lane_down(0, 0, "killed");
@@ -132,8 +136,39 @@ TEST_F(RegistryTest, TheLastLaneTakesTheWorkerDownAndTheModelStaysKnown) {
   EXPECT_TRUE(view->models.at("m")->workers.empty());
 }
 
+TEST_F(RegistryTest, LanesThatOnlyWaitForHelloDoNotHoldAWorkerUp) {
+  make_ready(0, 7, "m", "h");
+  registry_.lane_up(0, 1, hello(7));
+  registry_.lane_down(0, 0, "silent");
+  registry_.lane_down(0, 0, "the worker did not answer Hello");  // while lane 1 is up still
+  EXPECT_EQ(state(0), WorkerState::ready);
+  registry_.lane_down(0, 1, "silent");  // while lane 0 is being tried again
+  EXPECT_EQ(state(0), WorkerState::down);
+}
+
+TEST_F(RegistryTest, OneLoadWatchAWorker) {
+  const auto watches = [](const std::vector<Wish>& wishes) {
+    return std::count_if(wishes.begin(), wishes.end(),
+                         [](const Wish& wish) { return wish.kind == Wish::Kind::load; });
+  };
+  EXPECT_EQ(watches(registry_.lane_up(0, 0, hello(7))), 1);
+  registry_.lane_down(0, 0, "its lane only");
+  EXPECT_EQ(watches(registry_.lane_up(0, 0, hello(7))), 0);  // the first one still runs
+  registry_.load_watch_ended(0, now_);
+  now_ += std::chrono::seconds(1);
+  EXPECT_EQ(watches(registry_.retries(now_)), 1);
+  EXPECT_EQ(watches(registry_.lane_up(0, 0, hello(8))), 0);
+  registry_.load_watch_ended(0, now_);
+  EXPECT_EQ(watches(registry_.lane_up(0, 0, hello(9))), 1);  // instead of the retry
+  EXPECT_EQ(watches(registry_.retries(now_ + std::chrono::seconds(1))), 0);
+  registry_.lane_down(0, 0, "killed");
+  registry_.load_watch_ended(0, now_);
+  EXPECT_EQ(watches(registry_.retries(now_ + std::chrono::seconds(1))), 0);  // nobody to ask
+  EXPECT_EQ(watches(registry_.lane_up(0, 0, hello(10))), 1);
+}
+
 TEST_F(RegistryTest, FailuresAreTriedAgainLater) {
-  registry_.lane_up(0, hello(7));
+  registry_.lane_up(0, 0, hello(7));
   EXPECT_TRUE(registry_.card(0, absl::UnavailableError("busy"), now_).empty());
   EXPECT_TRUE(registry_.retries(now_).empty());
   now_ += std::chrono::seconds(1);
@@ -144,7 +179,7 @@ TEST_F(RegistryTest, FailuresAreTriedAgainLater) {
 }
 
 TEST_F(RegistryTest, AnswersOfADeadIncarnationAreDropped) {
-  registry_.lane_up(0, hello(7));
+  registry_.lane_up(0, 0, hello(7));
   registry_.lane_down(0, 0, "killed");
   EXPECT_TRUE(registry_.card(0, card("m", "h"), now_).empty());
   EXPECT_EQ(state(0), WorkerState::down);

@@ -1,7 +1,11 @@
 // Requests through a router to mock workers and back.
 #include <set>
+#include <sstream>
 #include <thread>
 
+#include <spdlog/sinks/ostream_sink.h>
+
+#include "common/log.h"
 #include "tests/router/router_fixture.h"
 
 namespace bessemer {
@@ -141,6 +145,103 @@ TEST_F(GenerationTest, PromptListsAndChoicesAreNumberedTogether) {
   EXPECT_EQ(answer.at("usage").at("completion_tokens"), 24);
 }
 
+std::string list_of(size_t prompts, const std::string& more) {
+  std::string list;
+  for (size_t i = 0; i < prompts; i++) list += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\"";
+  return R"({"model":"mock","prompt":[)" + list + "]," + more + "}";
+}
+
+TEST_F(GenerationTest, LongListsOfPromptsGoThroughAWindow) {
+  mock_.timing.prefill_tok_s = 0.1;
+  auto& worker = add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/completions", list_of(300, R"("n":2)")));
+  EXPECT_TRUE(eventually([&] { return worker.engine().live() == 64; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(worker.engine().started(), 64);
+}
+
+TEST_F(GenerationTest, LongListsOfPromptsFitSmallWorkers) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().max_live = 2;
+  const auto response = post("/v1/completions", list_of(150, R"("max_tokens":2,"seed":1)"));
+  ASSERT_EQ(response.status, 200) << response.body;
+  const auto answer = parse(response.body);
+  const auto& choices = answer.at("choices").as_array();
+  ASSERT_EQ(choices.size(), 150u);
+  for (size_t i = 0; i < choices.size(); i++) EXPECT_EQ(choices[i].at("index"), i);
+  EXPECT_EQ(answer.at("usage").at("completion_tokens"), 300);
+}
+
+TEST_F(GenerationTest, StreamsOfLongListsAreWholeAndInOrder) {
+  add_worker();
+  add_worker();
+  start();
+  const std::string body = R"("max_tokens":3,"seed":1)";
+  const auto whole = parse(post("/v1/completions", list_of(300, body)).body);
+  const auto all = events("/v1/completions", list_of(300, body + R"(,"stream":true)"));
+  EXPECT_EQ(all.back(), "[DONE]");
+  std::vector<std::string> texts;
+  size_t finished = 0;
+  for (size_t i = 0; i + 1 < all.size(); i++) {
+    const auto chunk = parse(all[i]);
+    const auto& choice = chunk.at("choices").at(0);
+    const auto index = static_cast<size_t>(choice.at("index").as_int64());
+    ASSERT_LE(index, texts.size());
+    if (index == texts.size()) texts.emplace_back();
+    texts[index] += choice.at("text").as_string();
+    finished += choice.at("finish_reason").is_null() ? 0 : 1;
+  }
+  ASSERT_EQ(texts.size(), 300u);
+  EXPECT_EQ(finished, 300u);
+  for (size_t i = 0; i < texts.size(); i++)
+    EXPECT_EQ(texts[i], whole.at("choices").at(i).at("text").as_string());
+}
+
+TEST_F(GenerationTest, BadWordsBeyondAFrameAreNamed) {
+  add_worker();
+  start();
+  std::string words;
+  for (int i = 0; i < 100; i++)
+    words += (i > 0 ? ",\"" : "\"") + std::to_string(i) + std::string(100, 'x') + "\"";
+  const auto response = post("/v1/completions", completion(R"("bad_words":[)" + words + "]"));
+  expect_error(response, 400, "invalid_request_error", "invalid_value");
+  EXPECT_EQ(parse(response.body).at("error").at("param"), "bad_words");
+}
+
+TEST_F(GenerationTest, InterTokenTimesAreOfEachChoice) {
+  add_worker();
+  start();
+  EXPECT_EQ(post("/v1/completions", completion(R"("n":8,"max_tokens":5)")).status, 200);
+  EXPECT_EQ(metric("bessemer_router_inter_token_latency_seconds_count"), 8 * 4);
+  EXPECT_EQ(metric("bessemer_router_prompt_tokens_total"), 5);
+}
+
+TEST_F(GenerationTest, EachRequestLeavesALineInTheLog) {
+  std::ostringstream lines;
+  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(lines);
+  auto& sinks = log().sinks();
+  const auto before = std::exchange(sinks, {sink});
+  log().set_level(spdlog::level::debug);
+  add_worker();
+  start();
+  const std::string body = completion(R"("max_tokens":3,"user":"bo\nb")");
+  HttpClient client(port());
+  client.send(post_request("/v1/completions", body, "X-Request-Id: of-the-test\r\n"));
+  EXPECT_EQ(client.read_response().status, 200);
+  TearDown();
+  log().set_level(spdlog::level::off);
+  sinks = before;
+  const std::string all = lines.str();
+  const size_t at = all.find("request of-the-test ended: status 200, model \"mock\", ");
+  ASSERT_NE(at, std::string::npos) << all;
+  const std::string line = all.substr(at, all.find('\n', at) - at);
+  EXPECT_NE(line.find(R"(user "bo\nb", )"), std::string::npos) << line;
+  EXPECT_NE(line.find("5 prompt tokens, 3 generated, "), std::string::npos) << line;
+}
+
 TEST_F(GenerationTest, LogprobsAndEcho) {
   add_script("xyz");
   start();
@@ -218,6 +319,19 @@ TEST_F(GenerationTest, TheHeadOfAStreamDoesNotWaitForTheFirstToken) {
   HttpClient client(port(), std::chrono::seconds(3));
   client.send(post_request("/v1/completions", completion(R"("stream":true)")));
   EXPECT_EQ(client.read_head().status, 200);
+}
+
+TEST_F(GenerationTest, ATokenThatComesWithTheAdmissionIsSentAtOnce) {
+  mock_.timing.step_us = 1'500'000;
+  add_worker();
+  start();
+  HttpClient client(port());
+  client.send(post_request("/v1/chat/completions", kLongStream));
+  EXPECT_EQ(client.read_head().status, 200);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(parse(client.read_event()).at("choices").at(0).at("delta").at("content"), "");
+  EXPECT_NE(parse(client.read_event()).at("choices").at(0).at("delta").at("content"), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(750));
 }
 
 TEST_F(GenerationTest, ASlowReaderLosesNothing) {
@@ -313,6 +427,8 @@ TEST_F(GenerationTest, FinalRefusalsAreTheClientsFault) {
   worker.engine().faults().reject_reason = v1::REJECT_TOO_LARGE;
   worker.engine().faults().reject_next = 1;
   EXPECT_EQ(post("/v1/chat/completions", kChat).status, 400);
+  EXPECT_EQ(metric("bessemer_router_bounces_total"), 0);
+  EXPECT_EQ(metric("bessemer_router_prompt_tokens_total"), 0);
 }
 
 TEST_F(GenerationTest, MissingFeaturesAreNamedAsUnsupported) {
@@ -345,10 +461,17 @@ TEST_F(GenerationTest, RepeatedRowsAreDropped) {
 }
 
 TEST_F(GenerationTest, FailuresOfTheWorkerAre500OrAnErrorFrame) {
-  auto& worker = add_worker();
+  auto& fast = add_worker();
   start();
-  worker.engine().faults().fail_next = 2;
+  fast.engine().faults().fail_next = 2;
   expect_error(post("/v1/chat/completions", kChat), 500, "server_error");
+  expect_error(post("/v1/chat/completions", kChatStream), 500, "server_error");  // nothing was sent
+  TearDown();
+  config_.workers.clear();
+  mock_.timing.prefill_tok_s = 100;  // admitted, and the stream begun, before it fails
+  auto& slow = add_worker();
+  start();
+  slow.engine().faults().fail_next = 1;
   const auto all = events("/v1/chat/completions", kChatStream);
   EXPECT_EQ(all.back(), "[DONE]");
   EXPECT_TRUE(parse(all[all.size() - 2]).as_object().contains("error"));

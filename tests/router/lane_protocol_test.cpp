@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "proto/features.h"
+#include "router/openai/limits.h"
 
 namespace bessemer {
 namespace {
@@ -300,6 +301,26 @@ TEST_F(LaneProtocolTest, LongPromptsTravelInChunksTakingTurns) {
     EXPECT_TRUE(last[attempt]);
   }
   EXPECT_EQ(lane_->queued_bytes(), 0u);
+}
+
+TEST_F(LaneProtocolTest, TheMostThatARequestMayAskForFits) {
+  connect();
+  constexpr uint32_t kLongId = (1u << 21) - 1;
+  v1::Start start = start_of();
+  start.set_request_id(std::string(16, 'r'));
+  start.set_card_hash(std::string(64, 'c'));
+  v1::Generate& generate = *start.mutable_generate();
+  for (size_t i = 0; i < kMaxAllowedIds; i++) generate.add_allowed_ids(kLongId);
+  for (size_t i = 0; i < kMaxStopTokenIds; i++) generate.add_stop_ids(kLongId);
+  for (size_t i = 0; i < kMaxLogitBias; i++) {
+    generate.add_bias_ids(kLongId);
+    generate.add_bias(100);
+  }
+  for (size_t i = 0; i < 2 * kMaxBadWords; i++) {
+    auto* sequence = generate.add_banned();
+    for (size_t j = 0; j < kMaxBannedIds / (2 * kMaxBadWords); j++) sequence->add_ids(kLongId);
+  }
+  EXPECT_TRUE(lane_->start({0, 1}, std::move(start)).ok());
 }
 
 TEST_F(LaneProtocolTest, ParametersBeyondAFrameAreRefused) {

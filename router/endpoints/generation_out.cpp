@@ -1,0 +1,84 @@
+// What goes out to the client.
+#include <algorithm>
+
+#include "router/endpoints/generation.h"
+
+namespace bessemer {
+namespace {
+
+// Tokens that may merge for a client that lags; beyond it they become frames, and those are bounded
+// by the connection.
+constexpr int32_t kMaxHeldTokens = 4096;
+
+}  // namespace
+
+// A worker has taken every prompt that is in flight.
+bool Generation::all_admitted() const {
+  return std::all_of(runs_.begin(), runs_.end(),
+                     [](const auto& run) { return run->admitted || !run->in_flight; });
+}
+
+void Generation::begin_stream() {
+  streaming_ = true;
+  StreamHead head;
+  head.headers = {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
+  call_.exchange->begin_stream(std::move(head));
+  call_.exchange->write(answer_->begin());
+}
+
+// Hands what has come to the answer, as far as the client keeps up (G4).
+void Generation::pump() {
+  if (closed_ || !prepared_ || !prepared_->request.stream) return;
+  // Before the head: it waits here to leave with the first text, not because the client lags.
+  const bool writable = call_.exchange->writable();
+  if (!streaming_) {
+    if (!all_admitted()) return;
+    begin_stream();
+  }
+  for (auto& run : runs_) {
+    if (!run->admitted) continue;  // an echo alone must not count as delivered (G3)
+    for (auto& choice : run->choices) {
+      if (writable || choice.held_tokens() > kMaxHeldTokens) pump_choice(*run, choice);
+    }
+  }
+  call_.exchange->flush();
+}
+
+void Generation::pump_choice(Run& run, ChoiceStream& choice) {
+  if (const auto delta = choice.take()) {
+    run.delivered = true;
+    call_.exchange->write(answer_->text(*delta));
+  }
+  if (!choice.finished()) return;
+  const auto index = static_cast<size_t>(choice.finish().choice);
+  if (finish_sent_[index]) return;
+  finish_sent_[index] = true;
+  run.delivered = true;
+  call_.exchange->write(answer_->finish(choice.finish()));
+}
+
+void Generation::finish() {
+  for (auto& run : runs_) {
+    for (auto& choice : run->choices) {
+      if (!choice.finished())
+        return fail(server_error("The worker ended the request without ending every choice."));
+    }
+  }
+  const UsageReport total = usage();
+  call_.core.stats.cached_tokens.add(static_cast<uint64_t>(total.cached_tokens));
+  for (auto& run : runs_) {
+    for (auto& choice : run->choices) pump_choice(*run, choice);
+  }
+  const std::string last = answer_->end(total);
+  if (streaming_) {
+    call_.exchange->write(last);
+    call_.exchange->end();
+    return close(200);
+  }
+  HttpResponse response;
+  response.body = last;
+  call_.exchange->respond(std::move(response));
+  close(200);
+}
+
+}  // namespace bessemer
