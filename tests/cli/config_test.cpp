@@ -83,7 +83,7 @@ TEST_F(YamlTest, WhatWouldBeReadInPartIsRefused) {
   EXPECT_EQ(error("workers: 1\nworkers: 2\n"), path_ + ":2: workers is set twice");
   EXPECT_EQ(error("workers: 1\n---\nmodel: a\n"),
             path_ +
-                ":3: this does not belong to the settings before it: a stray sign, or a second "
+                ":2: this does not belong to the settings before it: a stray sign, or a second "
                 "document");
   EXPECT_EQ(error(",model: a\n"),
             path_ +

@@ -120,7 +120,7 @@ def test_a_worker_killed_in_mid_stream(own_cluster):
         while b'"text"' not in connection.recv(4096):
             pass
     old = {worker["incarnation"] for worker in cluster.state()["workers"]}
-    os.kill(victims[0], signal.SIGKILL)
+    cluster.kill_child(victims[0])
 
     failed = finished = 0
     for connection in connections:
@@ -152,7 +152,7 @@ def test_a_worker_killed_before_it_said_anything(own_cluster):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(cluster.post, "/v1/completions", body) for _ in range(4)]
         wait_until(lambda: all(load["running"] > 0 for load in cluster.loads()), 10, "both workers busy")
-        os.kill(cluster.children("worker")[0], signal.SIGKILL)
+        cluster.kill_child(cluster.children("worker")[0])
         assert [answer.result()["usage"]["completion_tokens"] for answer in answers] == [200] * 4
 
 
@@ -164,7 +164,7 @@ def test_all_workers_killed_and_back(own_cluster):
     cluster = own_cluster
     name = cluster.get("/v1/models")["data"][0]["id"]
     for pid in cluster.children("worker"):
-        os.kill(pid, signal.SIGKILL)
+        cluster.kill_child(pid)
     status, headers, body = cluster.request("POST", "/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 2})
     assert status in (200, 503), body  # it may have waited for the restart
     if status == 503:
@@ -202,8 +202,7 @@ def test_nothing_is_left_behind(model):
 def test_children_die_with_their_parent(model):
     with Cluster(model) as cluster:
         pids = cluster.children("worker") + cluster.children("router")
-        os.kill(cluster.process.pid, signal.SIGKILL)
-        cluster.process.wait()
+        cluster.kill_supervisor()
         wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "children gone with their parent")
 
 
