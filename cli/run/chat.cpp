@@ -126,13 +126,13 @@ StatusOr<Turn> Chat::stream_answer() {
   Turn turn;
   AnswerReader reader(turn);
   SseReader events;
+  const Interrupts interrupts;
   const auto start = Clock::now();
-  ASSIGN_OR_RETURN(
-      const HttpAnswer answer,
-      http_exchange(server_, "POST", "/v1/chat/completions", request_body(),
-                    [&](std::string_view data) {
-                      events.push(data, [&](std::string_view payload) { reader.payload(payload); });
-                    }));
+  const auto on_data = [&](std::string_view data) {
+    events.push(data, [&](std::string_view payload) { reader.payload(payload); });
+  };
+  ASSIGN_OR_RETURN(const HttpAnswer answer, http_exchange(server_, "POST", "/v1/chat/completions",
+                                                          request_body(), on_data, &interrupts));
   turn.total_s = seconds_since(start);
   turn.interrupted = answer.interrupted;
   if (!turn.interrupted && answer.status != 200)
