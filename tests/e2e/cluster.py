@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BESSEMER_BINARY", str(ROOT / "build/release/bessemer"))
 START_SECONDS = 120  # sanitizer builds on a busy machine
 DEATH = re.compile(r"(router|worker \d+) (was killed by signal|exited with code) \d+")  # what the supervisor says of a child
+MAX_IDLE_CPU = 0.01  # of one core, for all processes of a cluster together
 LAST_WORDS = 60  # lines of output before a death: a sanitizer's report of one thread
 
 
@@ -52,6 +53,15 @@ def cpu_seconds(pid):
     """Time on a CPU, of all threads that live. Nanoseconds from the scheduler: /proc/PID/stat counts ticks, and a program that
     a timer wakes is charged whole ones."""
     return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def idle_cpu_share(cluster, seconds):
+    """The share of one core that all processes of a cluster take together."""
+    pids = [cluster.process.pid, *cluster.children("router"), *cluster.children("worker")]
+    assert len(pids) == cluster.workers + 2
+    before, began = sum(map(cpu_seconds, pids)), time.monotonic()
+    time.sleep(seconds)
+    return (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - began)
 
 
 class Cluster:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster import BINARY, Cluster, cpu_seconds, wait_until
+from cluster import BINARY, MAX_IDLE_CPU, Cluster, idle_cpu_share, wait_until
 from conftest import make_client
 
 @pytest.fixture
@@ -91,12 +91,7 @@ def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name,
 
 def test_an_idle_cluster_uses_no_cpu(cluster):
     cluster.wait_idle()
-    pids = cluster.children("worker") + cluster.children("router") + [cluster.process.pid]
-    assert len(pids) == cluster.workers + 2
-    before, began = sum(map(cpu_seconds, pids)), time.monotonic()
-    time.sleep(5)
-    share = (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - began) / os.cpu_count()
-    assert share < 0.01, f"{share:.1%} of the machine"
+    assert idle_cpu_share(cluster, seconds=5) < MAX_IDLE_CPU
 
 
 def read_rest(connection):

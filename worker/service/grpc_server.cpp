@@ -15,9 +15,9 @@
 namespace bessemer {
 namespace {
 
-// Pings, leases and load intervals are multiples of hundreds of milliseconds; twenty looks a second
-// cost nothing.
-constexpr auto kTick = std::chrono::milliseconds(50);
+// As rarely as SessionCore::on_tick allows: pings, leases and idle load reports are a second and
+// more apart (steps report by themselves), and each look costs an idle worker some 60 us of CPU.
+constexpr auto kTick = std::chrono::milliseconds(100);
 
 // Streams of one connection: a router opens at most a few lanes and watches.
 constexpr int kMaxStreamsPerConnection = 128;
