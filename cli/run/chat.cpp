@@ -95,8 +95,7 @@ Status Chat::choose_model() {
   const json::object* fields = list.if_object();
   const json::value* data = fields == nullptr ? nullptr : fields->if_contains("data");
   if (data == nullptr || !data->is_array() || data->get_array().empty()) {
-    return absl::UnavailableError("http://" + server_.host + ":" + server_.port +
-                                  " serves no model at the moment");
+    return absl::UnavailableError(server_.url() + " serves no model at the moment");
   }
   const json::object* first = data->get_array().front().if_object();
   if (first == nullptr || !first->contains("id") || !first->at("id").is_string()) {

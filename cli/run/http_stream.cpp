@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include <boost/asio.hpp>
@@ -10,6 +11,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "common/address.h"
 #include "common/json.h"
 
 namespace bessemer {
@@ -90,8 +92,8 @@ class Exchange {
     interrupt_.cancel(ignored);
     socket_.close(ignored);
     if (!error) return;
-    status_ = absl::UnavailableError("cannot " + verb + " http://" + server_.host + ":" +
-                                     server_.port + ": " + error.message());
+    status_ =
+        absl::UnavailableError("cannot " + verb + " " + server_.url() + ": " + error.message());
   }
 
   ServerAddress server_;
@@ -122,6 +124,10 @@ bool all_ready(const std::string& state) {
 
 }  // namespace
 
+std::string ServerAddress::url() const {
+  return "http://" + host_and_port(host, std::atoi(port.c_str()));
+}
+
 StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   std::string rest = url;
   if (rest.starts_with("https://"))
@@ -131,8 +137,9 @@ StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   while (!rest.empty() && rest.back() == '/') rest.pop_back();
   if (rest.ends_with("/v1")) rest.resize(rest.size() - 3);
   ServerAddress server;
-  const size_t colon = rest.rfind(':');
-  server.host = rest.substr(0, colon);
+  const size_t bracket = rest.starts_with('[') ? rest.find(']') : std::string::npos;
+  const size_t colon = rest.find(':', bracket == std::string::npos ? 0 : bracket);
+  server.host = bracket == std::string::npos ? rest.substr(0, colon) : rest.substr(1, bracket - 1);
   if (colon != std::string::npos) server.port = rest.substr(colon + 1);
   const bool digits =
       !server.port.empty() && server.port.find_first_not_of("0123456789") == std::string::npos;
@@ -149,7 +156,7 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
                                    const Interrupts* interrupts) {
   http::request<http::string_body> request(method == "POST" ? http::verb::post : http::verb::get,
                                            target, 11);
-  request.set(http::field::host, server.host + ":" + server.port);
+  request.set(http::field::host, server.url().substr(7));
   request.set(http::field::user_agent, "bessemer-run");
   request.keep_alive(false);
   if (!body.empty()) {
@@ -170,9 +177,8 @@ Status wait_for_workers(const ServerAddress& server, int timeout_s) {
     if (answer.ok() && answer->status == 200 && all_ready(body)) return absl::OkStatus();
     std::this_thread::sleep_for(kPoll);
   }
-  return absl::DeadlineExceededError("not every worker has joined the router at http://" +
-                                     server.host + ":" + server.port + " after " +
-                                     std::to_string(timeout_s) + " s");
+  return absl::DeadlineExceededError("not every worker has joined the router at " + server.url() +
+                                     " after " + std::to_string(timeout_s) + " s");
 }
 
 }  // namespace bessemer

@@ -130,13 +130,13 @@ class Cluster:
         deadline = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(queue.Empty):
-                found = re.search(r"bessemer serves .* at http://([0-9.]+):(\d+)", self._lines.get(timeout=0.1))
+                found = re.search(r"bessemer serves .* at http://\[?([0-9a-f.:]+?)\]?:(\d+) ", self._lines.get(timeout=0.1))
                 if found:
                     break
             assert self.process.poll() is None, "the cluster ended while starting:\n" + self.log()
             assert time.monotonic() < deadline, "the cluster did not start:\n" + self.log()
         self.host, self.port = found.group(1), int(found.group(2))
-        self.url = f"http://{self.host}:{self.port}"
+        self.url = f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
         self.status_when_announced = self.request("GET", "/health")[0]
         self.wait_ready()
 

@@ -9,6 +9,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "common/address.h"
 #include "worker/service/session_service.h"
 #include "worker/service/state_service.h"
 
@@ -62,7 +63,7 @@ Status GrpcServer::listen(const std::string& host, int32_t port) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  const std::string address = host + ":" + std::to_string(port);
+  const std::string address = host_and_port(host, port);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(sessions_->service());
   builder.RegisterService(state_->service());
