@@ -1,29 +1,25 @@
 #include "cli/template.h"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/json.h"
 #include "router/text/jinja/template.h"
 
 namespace bessemer {
 namespace {
 
-StatusOr<std::string> read_all(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError("cannot read " + path + ": " + std::strerror(errno));
-  return std::string(std::istreambuf_iterator<char>(file), {});
+// Of a template or of its variables: far above the longest request a router takes.
+constexpr size_t kMaxInputBytes = size_t{256} << 20;
+
+StatusOr<std::string> read_input(const std::string& path) {
+  return read_file(path == "-" ? "/dev/stdin" : path, kMaxInputBytes);
 }
 
 StatusOr<std::string> render(const TemplateOptions& options) {
-  ASSIGN_OR_RETURN(const std::string source, read_all(options.template_path));
-  ASSIGN_OR_RETURN(const std::string input, read_all(options.input_path));
+  ASSIGN_OR_RETURN(const std::string source, read_input(options.template_path));
+  ASSIGN_OR_RETURN(const std::string input, read_input(options.input_path));
   const StatusOr<json::value> variables = parse_json(input);
   if (!variables.ok()) return annotate(variables.status(), options.input_path);
   if (!variables->is_object())

@@ -3,7 +3,6 @@
 #define XXH_STATIC_LINKING_ONLY  // XXH3_state_t as a value
 #include <xxhash.h>
 
-
 namespace bessemer {
 
 BlockHash content_hash(std::string_view bytes) {

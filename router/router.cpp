@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "router/cluster/discovery.h"
@@ -180,7 +181,7 @@ bool signal_within(const sigset_t& signals, milliseconds limit) {
 }
 
 void announce(const RouterConfig& config, uint16_t port) {
-  const std::string line = fmt::format("READY {}:{}\n", config.host, port);
+  const std::string line = "READY " + host_and_port(config.host, port) + "\n";
   if (config.ready_fd < 0) return;
   if (write(config.ready_fd, line.data(), line.size()) < 0)
     log().warn("nobody reads descriptor {}", config.ready_fd);

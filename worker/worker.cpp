@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/random.h"
@@ -121,7 +122,7 @@ Status serve(const WorkerConfig& config, Worker& w) {
 
 // One line, so that whoever started this process learns the port.
 Status announce(const WorkerConfig& config, int32_t port) {
-  const std::string line = fmt::format("READY {}:{}\n", config.host, port);
+  const std::string line = "READY " + host_and_port(config.host, port) + "\n";
   if (write(config.ready_fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()))
     return absl::OkStatus();
   return absl::UnavailableError(fmt::format("ready_fd {} cannot be written", config.ready_fd));

@@ -2,8 +2,10 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <string>
+#include <system_error>
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -40,17 +42,18 @@ void stop(const Child& child) {
   waitpid(child.pid, nullptr, 0);
 }
 
+// From the scheduler, in nanoseconds: /proc/PID/stat counts ticks of 10 ms.
 int64_t cpu_microseconds(pid_t pid) {
-  std::ostringstream text;
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  text << stat.rdbuf();
-  const std::string all = text.str();
-  std::istringstream fields(all.substr(all.rfind(')') + 2));  // the name before it may have spaces
-  std::string skipped;
-  for (int i = 0; i < 11; i++) fields >> skipped;
-  int64_t user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) * 1'000'000 / sysconf(_SC_CLK_TCK);
+  const std::string tasks = "/proc/" + std::to_string(pid) + "/task";
+  int64_t total_ns = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator task(tasks, error), end; !error && task != end;
+       task.increment(error)) {
+    std::ifstream schedstat(task->path() / "schedstat");
+    int64_t ns = 0;
+    if (schedstat >> ns) total_ns += ns;  // else the thread has just ended
+  }
+  return total_ns / 1000;
 }
 
 int64_t resident_bytes(pid_t pid) {

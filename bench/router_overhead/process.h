@@ -18,7 +18,7 @@ struct Child {
 Child spawn(const std::function<int(int ready_fd)>& body);
 void stop(const Child& child);
 
-// User and system time so far, of all threads.
+// User and system time so far, of all threads that live.
 int64_t cpu_microseconds(pid_t pid);
 // Resident memory in bytes.
 int64_t resident_bytes(pid_t pid);

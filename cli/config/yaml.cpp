@@ -1,20 +1,33 @@
 #include "cli/config/yaml.h"
 
+#include <algorithm>
+#include <set>
+#include <sstream>
 #include <type_traits>
 
 #include <fmt/format.h>
+#include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include "cli/config/suggest.h"
+#include "common/file.h"
+#include "router/text/unicode.h"
 
 namespace bessemer {
 namespace {
+
+// A file that sets everything there is, with a thousand workers by name, has 50 KB.
+constexpr size_t kMaxFileBytes = size_t{1} << 20;
+
+Status error_at(const std::string& path, const YAML::Mark& mark, const std::string& what) {
+  return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path, mark.line + 1, what));
+}
 
 template <typename T>
 constexpr const char* type_name() {
   if constexpr (std::is_same_v<T, bool>) return "true or false";
   if constexpr (std::is_same_v<T, std::string>) return "a string";
-  if constexpr (std::is_same_v<T, std::vector<std::string>>) return "a list of strings";
   if constexpr (std::is_integral_v<T>) return "a whole number";
   return "a number";
 }
@@ -30,13 +43,9 @@ class MapReader {
     known_.push_back(name);
     const YAML::Node node = map_.IsMap() ? map_[name] : YAML::Node(YAML::NodeType::Undefined);
     if (!node.IsDefined() || !error_.ok()) return;
-    T value;
-    // yaml-cpp reports a wrong type through the return of decode; as<T>() would throw.
-    if (!YAML::convert<T>::decode(node, value)) {
-      error_ = at(node, fmt::format("{}{} must be {}", where_, name, type_name<T>()));
-      return;
-    }
-    member = std::move(value);
+    T value{};
+    error_ = decode(node, where_ + name, value);
+    if (error_.ok()) member = std::move(value);
   }
 
   // A nested map is read by somebody else.
@@ -45,19 +54,44 @@ class MapReader {
   Status complain() const {
     RETURN_IF_ERROR(error_);
     if (map_.IsNull() || !map_.IsDefined()) return absl::OkStatus();
-    if (!map_.IsMap())
-      return at(map_, (where_.empty() ? "the file" : where_) + " must be a map of settings");
-    for (const auto& entry : map_) {
-      const std::string key = entry.first.Scalar();
-      if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-      return at(entry.first, "unknown setting '" + where_ + key + "'" + did_you_mean(key, known_));
-    }
+    if (!map_.IsMap()) return at(map_, title() + " must be a map of settings");
+    std::set<std::string> seen;
+    for (const auto& entry : map_) RETURN_IF_ERROR(check_key(entry.first, seen));
     return absl::OkStatus();
   }
 
  private:
+  // "the file", "router".
+  std::string title() const {
+    return where_.empty() ? "the file" : where_.substr(0, where_.size() - 1);
+  }
+
+  Status check_key(const YAML::Node& node, std::set<std::string>& seen) const {
+    if (!node.IsScalar()) return at(node, "the name of a setting must be plain text");
+    const std::string& key = node.Scalar();
+    if (std::find(known_.begin(), known_.end(), key) == known_.end())
+      return at(node, "unknown setting '" + where_ + key + "'" + did_you_mean(key, known_));
+    if (!seen.insert(key).second) return at(node, where_ + key + " is set twice");
+    return absl::OkStatus();
+  }
+
+  template <typename T>
+  Status decode(const YAML::Node& node, const std::string& name, T& value) const {
+    // yaml-cpp reports a wrong type through the return of decode; as<T>() would throw.
+    if (YAML::convert<T>::decode(node, value)) return absl::OkStatus();
+    return at(node, fmt::format("{} must be {}", name, type_name<T>()));
+  }
+  // One by one: yaml-cpp's decode of a list calls as<T>() for its items, which throws.
+  Status decode(const YAML::Node& node, const std::string& name,
+                std::vector<std::string>& list) const {
+    if (!node.IsSequence()) return at(node, name + " must be a list of strings");
+    for (const YAML::Node& item : node)
+      RETURN_IF_ERROR(decode(item, fmt::format("{}[{}]", name, list.size()), list.emplace_back()));
+    return absl::OkStatus();
+  }
+
   Status at(const YAML::Node& node, const std::string& what) const {
-    return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path_, node.Mark().line + 1, what));
+    return error_at(path_, node.Mark(), what);
   }
 
   std::string path_, where_;
@@ -66,15 +100,71 @@ class MapReader {
   Status error_;
 };
 
-StatusOr<YAML::Node> load(const std::string& path) {
+// UTF-8, and of the control characters only those that YAML has in text: yaml-cpp takes others for
+// its own marks (4 is its end of file), and would end there without a word.
+Status check_characters(const std::string& path, const std::string& text) {
+  const auto is_control = [](char byte) {
+    return static_cast<unsigned char>(byte) < ' ' && byte != '\n' && byte != '\r' && byte != '\t';
+  };
+  const auto control = std::find_if(text.begin(), text.end(), is_control);
+  const size_t good =
+      std::min(valid_utf8_prefix(text), static_cast<size_t>(std::distance(text.begin(), control)));
+  if (good == text.size()) return absl::OkStatus();
+  return absl::InvalidArgumentError(fmt::format(
+      "{}:{}: byte 0x{:02x} cannot be here: a configuration file is text in UTF-8", path,
+      std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(good), '\n') + 1,
+      static_cast<unsigned char>(text[good])));
+}
+
+// Where the last document that was handed to it starts.
+class DocumentStart final : public YAML::EventHandler {
+ public:
+  YAML::Mark mark;
+
+ private:
+  void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::Load reads the first document and is silent about what follows; a stray sign ends a
+// document too. (LoadAll does not come back from such a sign.)
+Status check_one_document(const std::string& path, const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStart document;
+  if (!parser.HandleNextDocument(document) || !parser.HandleNextDocument(document))
+    return absl::OkStatus();
+  return error_at(path, document.mark,
+                  "this does not belong to the settings before it: a stray sign, or a second "
+                  "document");
+}
+
+StatusOr<YAML::Node> parse(const std::string& path, const std::string& text) {
   try {
-    return YAML::LoadFile(path);
-  } catch (const YAML::BadFile&) {
-    return absl::NotFoundError("cannot read the configuration file " + path);
+    RETURN_IF_ERROR(check_one_document(path, text));
+    return YAML::Load(text);
+  } catch (const YAML::DeepRecursion& error) {
+    return error_at(path, error.mark, "maps and lists are nested too deeply");
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}:{}: {}", path, error.mark.line + 1, error.msg));
+    return error_at(path, error.mark, error.msg);
   }
+}
+
+StatusOr<YAML::Node> load(const std::string& path) {
+  StatusOr<std::string> text = read_file(path, kMaxFileBytes);
+  if (!text.ok()) return annotate(text.status(), "the configuration file");
+  RETURN_IF_ERROR(check_characters(path, *text));
+  return parse(path, *text);
 }
 
 template <typename Config>

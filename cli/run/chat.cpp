@@ -95,8 +95,7 @@ Status Chat::choose_model() {
   const json::object* fields = list.if_object();
   const json::value* data = fields == nullptr ? nullptr : fields->if_contains("data");
   if (data == nullptr || !data->is_array() || data->get_array().empty()) {
-    return absl::UnavailableError("http://" + server_.host + ":" + server_.port +
-                                  " serves no model at the moment");
+    return absl::UnavailableError(server_.url() + " serves no model at the moment");
   }
   const json::object* first = data->get_array().front().if_object();
   if (first == nullptr || !first->contains("id") || !first->at("id").is_string()) {
@@ -126,13 +125,13 @@ StatusOr<Turn> Chat::stream_answer() {
   Turn turn;
   AnswerReader reader(turn);
   SseReader events;
+  const Interrupts interrupts;
   const auto start = Clock::now();
-  ASSIGN_OR_RETURN(
-      const HttpAnswer answer,
-      http_exchange(server_, "POST", "/v1/chat/completions", request_body(),
-                    [&](std::string_view data) {
-                      events.push(data, [&](std::string_view payload) { reader.payload(payload); });
-                    }));
+  const auto on_data = [&](std::string_view data) {
+    events.push(data, [&](std::string_view payload) { reader.payload(payload); });
+  };
+  ASSIGN_OR_RETURN(const HttpAnswer answer, http_exchange(server_, "POST", "/v1/chat/completions",
+                                                          request_body(), on_data, &interrupts));
   turn.total_s = seconds_since(start);
   turn.interrupted = answer.interrupted;
   if (!turn.interrupted && answer.status != 200)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include <boost/asio.hpp>
@@ -10,6 +11,7 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
+#include "common/address.h"
 #include "common/json.h"
 
 namespace bessemer {
@@ -26,29 +28,32 @@ class Exchange {
  public:
   Exchange(const ServerAddress& server, http::request<http::string_body> request,
            const std::function<void(std::string_view)>& on_data)
-      : server_(server),
-        request_(std::move(request)),
-        on_data_(on_data),
-        socket_(context_),
-        signals_(context_, SIGINT) {
+      : server_(server), request_(std::move(request)), on_data_(on_data), socket_(context_) {
     parser_.body_limit(boost::none);
   }
 
-  StatusOr<HttpAnswer> run() {
-    signals_.async_wait([this](boost::system::error_code error, int) {
-      if (error) return;
-      answer_.interrupted = true;
-      boost::system::error_code ignored;
-      socket_.close(ignored);
-      resolver_.cancel();
-    });
+  StatusOr<HttpAnswer> run(const Interrupts* interrupts) {
+    if (interrupts != nullptr) listen_to(*interrupts);
     asio::co_spawn(context_, talk(), asio::detached);
     context_.run();
+    interrupt_.release();  // it is not ours to close
     if (answer_.interrupted || status_.ok()) return answer_;
     return status_;
   }
 
  private:
+  void listen_to(const Interrupts& interrupts) {
+    interrupt_.assign(interrupts.descriptor());
+    interrupt_.async_wait(asio::posix::descriptor_base::wait_read,
+                          [this](boost::system::error_code error) {
+                            if (error) return;
+                            answer_.interrupted = true;
+                            boost::system::error_code ignored;
+                            socket_.close(ignored);
+                            resolver_.cancel();
+                          });
+  }
+
   asio::awaitable<void> talk() {
     auto [resolve_error, endpoints] =
         co_await resolver_.async_resolve(server_.host, server_.port, use_tuple);
@@ -84,11 +89,11 @@ class Exchange {
 
   void done(boost::system::error_code error, const std::string& verb) {
     boost::system::error_code ignored;
-    signals_.cancel(ignored);
+    interrupt_.cancel(ignored);
     socket_.close(ignored);
     if (!error) return;
-    status_ = absl::UnavailableError("cannot " + verb + " http://" + server_.host + ":" +
-                                     server_.port + ": " + error.message());
+    status_ =
+        absl::UnavailableError("cannot " + verb + " " + server_.url() + ": " + error.message());
   }
 
   ServerAddress server_;
@@ -97,7 +102,7 @@ class Exchange {
   asio::io_context context_{1};
   tcp::resolver resolver_{context_};
   tcp::socket socket_;
-  asio::signal_set signals_;
+  asio::posix::stream_descriptor interrupt_{context_};
   boost::beast::flat_buffer buffer_;
   http::response_parser<http::buffer_body> parser_;
   HttpAnswer answer_;
@@ -119,6 +124,10 @@ bool all_ready(const std::string& state) {
 
 }  // namespace
 
+std::string ServerAddress::url() const {
+  return "http://" + host_and_port(host, std::atoi(port.c_str()));
+}
+
 StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   std::string rest = url;
   if (rest.starts_with("https://"))
@@ -128,8 +137,9 @@ StatusOr<ServerAddress> parse_server_url(const std::string& url) {
   while (!rest.empty() && rest.back() == '/') rest.pop_back();
   if (rest.ends_with("/v1")) rest.resize(rest.size() - 3);
   ServerAddress server;
-  const size_t colon = rest.rfind(':');
-  server.host = rest.substr(0, colon);
+  const size_t bracket = rest.starts_with('[') ? rest.find(']') : std::string::npos;
+  const size_t colon = rest.find(':', bracket == std::string::npos ? 0 : bracket);
+  server.host = bracket == std::string::npos ? rest.substr(0, colon) : rest.substr(1, bracket - 1);
   if (colon != std::string::npos) server.port = rest.substr(colon + 1);
   const bool digits =
       !server.port.empty() && server.port.find_first_not_of("0123456789") == std::string::npos;
@@ -142,10 +152,11 @@ StatusOr<ServerAddress> parse_server_url(const std::string& url) {
 
 StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method,
                                    const std::string& target, const std::string& body,
-                                   const std::function<void(std::string_view)>& on_data) {
+                                   const std::function<void(std::string_view)>& on_data,
+                                   const Interrupts* interrupts) {
   http::request<http::string_body> request(method == "POST" ? http::verb::post : http::verb::get,
                                            target, 11);
-  request.set(http::field::host, server.host + ":" + server.port);
+  request.set(http::field::host, server.url().substr(7));
   request.set(http::field::user_agent, "bessemer-run");
   request.keep_alive(false);
   if (!body.empty()) {
@@ -153,7 +164,7 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
     request.body() = body;
   }
   request.prepare_payload();
-  return Exchange(server, std::move(request), on_data).run();
+  return Exchange(server, std::move(request), on_data).run(interrupts);
 }
 
 Status wait_for_workers(const ServerAddress& server, int timeout_s) {
@@ -163,13 +174,11 @@ Status wait_for_workers(const ServerAddress& server, int timeout_s) {
     std::string body;
     const StatusOr<HttpAnswer> answer = http_exchange(server, "GET", "/bessemer/state", "",
                                                       [&](std::string_view data) { body += data; });
-    if (answer.ok() && answer->interrupted) return absl::CancelledError("interrupted");
     if (answer.ok() && answer->status == 200 && all_ready(body)) return absl::OkStatus();
     std::this_thread::sleep_for(kPoll);
   }
-  return absl::DeadlineExceededError("not every worker has joined the router at http://" +
-                                     server.host + ":" + server.port + " after " +
-                                     std::to_string(timeout_s) + " s");
+  return absl::DeadlineExceededError("not every worker has joined the router at " + server.url() +
+                                     " after " + std::to_string(timeout_s) + " s");
 }
 
 }  // namespace bessemer

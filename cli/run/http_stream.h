@@ -1,10 +1,11 @@
-// One HTTP exchange with a server whose answer is read piece by piece, and that ctrl-C ends without
-// ending the program.
+// One HTTP exchange with a server whose answer is read piece by piece, and that ctrl-C may end
+// without ending the program.
 #pragma once
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "cli/run/interrupts.h"
 #include "common/status.h"
 
 namespace bessemer {
@@ -12,9 +13,10 @@ namespace bessemer {
 struct ServerAddress {
   std::string host = "127.0.0.1";
   std::string port = "8000";
+  std::string url() const;  // "http://[::1]:8000"
 };
-// "http://host:port", "host:port" or "host"; InvalidArgument for anything else (https is not spoken
-// here).
+// "http://host:port", "host:port" or "host" (an IPv6 host in brackets); InvalidArgument for
+// anything else (https is not spoken here).
 StatusOr<ServerAddress> parse_server_url(const std::string& url);
 
 struct HttpAnswer {
@@ -25,10 +27,12 @@ struct HttpAnswer {
 };
 
 // `method` "GET" or "POST". `on_data` gets the body of a 200 answer as it arrives. Unavailable: no
-// connection, with the remedy.
+// connection, with the remedy. An interrupt that comes in `interrupts` ends the exchange; without
+// it ctrl-C does what it did before.
 StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method,
                                    const std::string& target, const std::string& body,
-                                   const std::function<void(std::string_view)>& on_data);
+                                   const std::function<void(std::string_view)>& on_data,
+                                   const Interrupts* interrupts = nullptr);
 
 // Waits until every worker of the server has joined it; DeadlineExceeded after `timeout_s`.
 Status wait_for_workers(const ServerAddress& server, int timeout_s);

@@ -44,7 +44,7 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
                                                             const Environment& environment) {
   ASSIGN_OR_RETURN(const ResolvedModel resolved, resolve_model(model, environment));
   std::unique_ptr<LocalCluster> cluster(new LocalCluster());
-  ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports("127.0.0.1", 2));
+  ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports("127.0.0.1", 2, "host"));
   const LogConfig log{.level = "warn", .json = false};
   WorkerConfig worker;
   worker.model_path = resolved.path;

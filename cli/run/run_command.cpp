@@ -2,24 +2,21 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
 
-#include <editline/readline.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include "cli/run/interrupts.h"
+#include "cli/run/line_editor.h"
 #include "cli/run/local_cluster.h"
 
 namespace bessemer {
 namespace {
-
-constexpr int kHistoryLines = 1000;
 
 constexpr const char* kHelp =
     R"(Type a message and press Enter. End a line with \ to go on in the next one.
@@ -47,24 +44,14 @@ class Terminal {
       : chat_(&chat),
         stats_(options.stats),
         color_(environment.color),
-        history_file_(environment.cache_dir + "/history") {
-    using_history();
-    stifle_history(kHistoryLines);
-    read_history(history_file_.c_str());
-  }
-  ~Terminal() {
-    std::error_code ignored;
-    std::filesystem::create_directories(std::filesystem::path(history_file_).parent_path(),
-                                        ignored);
-    write_history(history_file_.c_str());
-  }
+        editor_(environment.cache_dir + "/history") {}
 
   void converse() {
     fmt::print("Chat with {}. /help lists the commands, ctrl-D leaves.\n", chat_->options().model);
     while (const std::optional<std::string> line = read_message()) {
       const std::string text = trimmed(*line);
       if (text.empty()) continue;
-      add_history(text.c_str());
+      editor_.remember(text);
       if (text[0] != '/') {
         show(chat_->ask(text));
       } else if (!command(text)) {
@@ -77,15 +64,19 @@ class Terminal {
  private:
   // nullopt: end of input.
   std::optional<std::string> read_message() {
-    std::string message;
-    const char* prompt = "> ";
+    constexpr const char* kFirst = "> ";
+    constexpr const char* kFurther = "| ";
+    std::string message, line;
+    const char* prompt = kFirst;
     while (true) {
-      const std::unique_ptr<char, void (*)(void*)> line(readline(prompt), std::free);
-      if (line == nullptr) return std::nullopt;
-      message += line.get();
-      if (!message.ends_with('\\')) return message;
-      message.back() = '\n';
-      prompt = "| ";
+      const LineEditor::Outcome outcome = editor_.read(prompt, line);
+      interrupts_.forget();  // they were for the answer before
+      if (outcome == LineEditor::Outcome::end) return std::nullopt;
+      message = outcome == LineEditor::Outcome::forgotten ? "" : message + line;
+      const bool goes_on = message.ends_with('\\');
+      if (outcome == LineEditor::Outcome::line && !goes_on) return message;
+      if (goes_on) message.back() = '\n';
+      prompt = goes_on ? kFurther : kFirst;
     }
   }
 
@@ -171,7 +162,8 @@ class Terminal {
 
   Chat* chat_;
   bool stats_, color_;
-  std::string history_file_;
+  const Interrupts interrupts_;  // between an answer and the next line ctrl-C ends nothing
+  LineEditor editor_;
 };
 
 // One question, its answer, and out: with words on the command line, or text piped in.

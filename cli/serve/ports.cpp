@@ -11,28 +11,54 @@
 namespace bessemer {
 namespace {
 
-StatusOr<int> bind_any(int descriptor, const std::string& host) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  if (inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
-    return absl::InvalidArgumentError("worker.host must be an IPv4 address, not '" + host + "'");
+// An address of either family, with port 0: any free one.
+struct SocketAddress {
+  sockaddr_storage bytes{};
+  socklen_t length = 0;
+  sockaddr* generic() { return reinterpret_cast<sockaddr*>(&bytes); }
+};
+
+StatusOr<SocketAddress> parse_address(const std::string& host, const std::string& flag) {
+  SocketAddress address;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.bytes);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.bytes);
+  if (inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    address.length = sizeof *v4;
+    return address;
   }
-  socklen_t length = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (bind(descriptor, generic, length) != 0 || getsockname(descriptor, generic, &length) != 0) {
-    return absl::UnavailableError("cannot bind " + host + ": " + std::strerror(errno));
+  address.bytes = {};
+  if (inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    address.length = sizeof *v6;
+    return address;
   }
-  return ntohs(address.sin_port);
+  return absl::InvalidArgumentError(
+      flag + " must be an IP address of this machine, like 127.0.0.1, 0.0.0.0 or ::1, not '" +
+      host + "'");
+}
+
+StatusOr<int> bind_any(int descriptor, SocketAddress address, const std::string& host,
+                       const std::string& flag) {
+  if (bind(descriptor, address.generic(), address.length) != 0 ||
+      getsockname(descriptor, address.generic(), &address.length) != 0) {
+    return absl::UnavailableError("cannot bind " + host + " (" + flag +
+                                  "): " + std::strerror(errno));
+  }
+  const bool v4 = address.bytes.ss_family == AF_INET;
+  return ntohs(v4 ? reinterpret_cast<const sockaddr_in*>(&address.bytes)->sin_port
+                  : reinterpret_cast<const sockaddr_in6*>(&address.bytes)->sin6_port);
 }
 
 }  // namespace
 
-StatusOr<std::vector<int>> free_ports(const std::string& host, int count) {
+StatusOr<std::vector<int>> free_ports(const std::string& host, int count, const std::string& flag) {
+  ASSIGN_OR_RETURN(const SocketAddress address, parse_address(host, flag));
   std::vector<int> descriptors, ports;
   Status error;
   for (int i = 0; i < count && error.ok(); ++i) {
-    descriptors.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    StatusOr<int> port = bind_any(descriptors.back(), host);
+    descriptors.push_back(socket(address.bytes.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    StatusOr<int> port = bind_any(descriptors.back(), address, host, flag);
     if (port.ok()) {
       ports.push_back(*port);
     } else {

@@ -10,6 +10,7 @@
 #include "cli/run/http_stream.h"
 #include "cli/serve/ports.h"
 #include "cli/serve/supervisor.h"
+#include "common/address.h"
 #include "common/log.h"
 #include "worker/backend/cpu/cpu_count.h"
 
@@ -39,7 +40,8 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
                                               std::vector<std::string>& addresses) {
   const std::vector<int> cpus = allowed_cpus();
   const int usable = cpu::usable_processors();  // fewer than cpus under a container's quota
-  ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.worker.host, config.workers));
+  ASSIGN_OR_RETURN(const std::vector<int> ports,
+                   free_ports(config.worker.host, config.workers, "--worker.host"));
   std::vector<ChildSpec> specs;
   for (int i = 0; i < config.workers; ++i) {
     WorkerConfig worker = config.worker;
@@ -52,7 +54,7 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
     spec.name = "worker " + std::to_string(i);
     spec.cpus = cpu_share(cpus, i, config.workers);
     if (worker.threads == 0) worker.threads = thread_share(usable, i, config.workers);
-    addresses.push_back(fmt::format("{}:{}", worker.host, worker.port));
+    addresses.push_back(host_and_port(worker.host, worker.port));
     spec.args = worker_args(worker, config.log);
     spec.args.push_back("--log-name=" + spec.name);
     specs.push_back(std::move(spec));
@@ -64,9 +66,16 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
   return specs;
 }
 
+// "Every interface" is no address to go to.
+std::string host_to_visit(const std::string& bound) {
+  if (bound == "0.0.0.0") return "127.0.0.1";
+  return bound == "::" ? "::1" : bound;
+}
+
 void announce(const RouterConfig& router, const std::string& model,
               std::chrono::steady_clock::time_point start) {
-  const std::string host = router.host == "0.0.0.0" ? "127.0.0.1" : router.host;
+  const std::string host = host_to_visit(router.host);
+  const std::string address = host_and_port(host, router.port);
   // The processes are ready; the address is worth printing once the router has met its workers too.
   if (const Status joined = wait_for_workers({host, std::to_string(router.port)}, kJoinTimeoutS);
       !joined.ok()) {
@@ -75,13 +84,13 @@ void announce(const RouterConfig& router, const std::string& model,
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
-      "\nbessemer serves {0} at http://{1}:{2} (ready in {3:.1f} s; ctrl-C stops)\n\n"
-      "  open http://{1}:{2}/ in a browser, or\n\n"
-      "  curl http://{1}:{2}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+      "\nbessemer serves {0} at http://{1} (ready in {2:.1f} s; ctrl-C stops)\n\n"
+      "  open http://{1}/ in a browser, or\n\n"
+      "  curl http://{1}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": "
       "\"Hello!\"}}]}}'\n\n"
-      "  python: openai.OpenAI(base_url=\"http://{1}:{2}/v1\", api_key=\"none\")\n\n",
-      model, host, router.port, seconds);
+      "  python: openai.OpenAI(base_url=\"http://{1}/v1\", api_key=\"none\")\n\n",
+      model, address, seconds);
   std::fflush(stdout);
 }
 
@@ -112,7 +121,7 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
   config.router.workers = addresses;
   if (config.router.cache_dir.empty()) config.router.cache_dir = environment.cache_dir;
   if (config.router.port == 0) {
-    ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.router.host, 1));
+    ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.router.host, 1, "--host"));
     config.router.port = ports.front();
   }
   ChildSpec router{.name = "router", .args = router_args(config.router, config.log), .cpus = {}};

@@ -30,6 +30,12 @@ std::string describe_exit(int status) {
   return "exited with code " + std::to_string(WEXITSTATUS(status));
 }
 
+// What SIGTERM and SIGKILL, which a stop sends, may lead to.
+bool stopped_as_asked(int status) {
+  if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL;
+  return WEXITSTATUS(status) == 0;
+}
+
 struct Child {
   explicit Child(ChildSpec what) : spec(std::move(what)) {}
 
@@ -178,11 +184,10 @@ class Supervisor {
     child.ready = false;
     if (child.ready_fd >= 0) close(child.ready_fd);
     child.ready_fd = -1;
-    if (phase_ == Phase::running) {
-      died(child, status);
-    } else if (phase_ == Phase::stopping_router && &child == &children_.front()) {
-      stop_workers();
-    }
+    if (phase_ == Phase::running) return died(child, status);
+    if (!stopped_as_asked(status))
+      log().error("{} {} while it stopped", child.spec.name, describe_exit(status));
+    if (phase_ == Phase::stopping_router && &child == &children_.front()) stop_workers();
   }
 
   void died(Child& child, int status) {

@@ -7,14 +7,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "common/suggest.h"
 #include "router/openai/limits.h"
 
 namespace bessemer {
 namespace {
 
 constexpr size_t kShownBytes = 48;  // of a client's own string in a message
-constexpr size_t kMaxSuggestBytes =
-    64;  // longer names get no suggestion: the distance is quadratic
 
 std::string_view type_name(const json::value& value) {
   switch (value.kind()) {
@@ -43,36 +42,6 @@ std::string shown(std::string_view text) {
   size_t end = kShownBytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return std::string(text.substr(0, end)) + "...";
-}
-
-// Levenshtein's distance, one row at a time.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-// The known name that `key` is most likely a misspelling of; empty when none is close.
-std::string_view nearest(std::string_view key, const std::vector<std::string_view>& known) {
-  if (key.size() > kMaxSuggestBytes) return {};
-  std::string_view best;
-  size_t best_distance =
-      key.size() / 3 + 2;  // "temprature", "maxtokens": a third of the letters may be wrong
-  for (std::string_view name : known) {
-    if (const size_t distance = edit_distance(key, name); distance < best_distance) {
-      best_distance = distance;
-      best = name;
-    }
-  }
-  return best;
 }
 
 }  // namespace

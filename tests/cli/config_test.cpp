@@ -6,6 +6,7 @@
 
 #include "cli/config/suggest.h"
 #include "cli/config/yaml.h"
+#include "common/suggest.h"
 
 namespace bessemer {
 namespace {
@@ -68,18 +69,50 @@ TEST_F(YamlTest, WrongTypeIsNamed) {
   EXPECT_EQ(error("router:\n  port: [1]\n"), path_ + ":2: router.port must be a whole number");
   EXPECT_EQ(error("log_json: 3\n"), path_ + ":1: log_json must be true or false");
   EXPECT_EQ(error("- a\n- b\n"), path_ + ":1: the file must be a map of settings");
+  EXPECT_EQ(error("router: 3\n"), path_ + ":1: router must be a map of settings");
+  EXPECT_EQ(error("router:\n  cors_origins: here\n"),
+            path_ + ":2: router.cors_origins must be a list of strings");
+  EXPECT_EQ(error("router:\n  cors_origins: [a, [b]]\n"),
+            path_ + ":2: router.cors_origins[1] must be a string");
+  EXPECT_EQ(error("router:\n  cors_origins:\n  - a\n  - {b: c}\n"),
+            path_ + ":4: router.cors_origins[1] must be a string");
+  EXPECT_EQ(error("worker:\n  aliases: &a [*a]\n"),
+            path_ + ":2: worker.aliases[0] must be a string");
+}
+
+TEST_F(YamlTest, WhatWouldBeReadInPartIsRefused) {
+  EXPECT_EQ(error("workers: 1\nworkers: 2\n"), path_ + ":2: workers is set twice");
+  EXPECT_EQ(error("workers: 1\n---\nmodel: a\n"),
+            path_ +
+                ":2: this does not belong to the settings before it: a stray sign, or a second "
+                "document");
+  EXPECT_EQ(error(",model: a\n"),
+            path_ +
+                ":1: this does not belong to the settings before it: a stray sign, or a second "
+                "document");
+  EXPECT_EQ(error("[workers]: 1\n"), path_ + ":1: the name of a setting must be plain text");
+  EXPECT_EQ(error("workers: 1\n\x04model: a\n"),
+            path_ + ":2: byte 0x04 cannot be here: a configuration file is text in UTF-8");
+  EXPECT_EQ(error("workers: 1\n# caf\xe9\n"),
+            path_ + ":2: byte 0xe9 cannot be here: a configuration file is text in UTF-8");
+  EXPECT_EQ(error(std::string(1000, '[')), path_ + ":1: maps and lists are nested too deeply");
 }
 
 TEST_F(YamlTest, BrokenAndMissingFiles) {
   EXPECT_NE(error("a: [1\n").find(path_ + ":"), std::string::npos);
   ServeConfig config;
   EXPECT_EQ(read_yaml("/nonexistent/x.yaml", config).message(),
-            "cannot read the configuration file /nonexistent/x.yaml");
+            "the configuration file: cannot read /nonexistent/x.yaml: No such file or directory");
+  EXPECT_EQ(read_yaml("/tmp", config).message(),
+            "the configuration file: cannot read /tmp: Is a directory");
+  EXPECT_EQ(read_yaml("/dev/zero", config).message(),
+            "the configuration file: /dev/zero is longer than 1048576 bytes, the most that is read "
+            "here");
   EXPECT_TRUE(read_yaml(write(""), config).ok());
 }
 
 TEST(SuggestTest, NearNamesOnly) {
-  const std::vector<std::string> known = {"serve", "router", "worker", "run"};
+  const std::vector<std::string_view> known = {"serve", "router", "worker", "run"};
   EXPECT_EQ(nearest("sevre", known), "serve");
   EXPECT_EQ(nearest("ruotr", known), "router");
   EXPECT_EQ(nearest("completely-else", known), "");

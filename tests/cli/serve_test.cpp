@@ -52,10 +52,10 @@ TEST(CpuShareTest, ThreadsOfAllWorkersAreTheProcessors) {
 }
 
 TEST(PortsTest, AreDifferent) {
-  const auto ports = free_ports("127.0.0.1", 20);
+  const auto ports = free_ports("127.0.0.1", 20, "--host");
   ASSERT_TRUE(ports.ok());
   EXPECT_EQ(std::set<int>(ports->begin(), ports->end()).size(), 20u);
-  EXPECT_FALSE(free_ports("not an address", 1).ok());
+  EXPECT_FALSE(free_ports("not an address", 1, "--host").ok());
 }
 
 TEST(ChildArgsTest, CarryEverySettingAndTheReadyDescriptor) {

@@ -65,6 +65,51 @@ def test_unknown_key_in_the_file(tmp_path):
     assert "c.yaml:2" in result.stderr and "did you mean 'port'" in result.stderr
 
 
+HOSTILE_FILES = {
+    "list in a list": b"router:\n  cors_origins: [[a]]\n",
+    "list of itself": b"router: &a {cors_origins: [*a]}\n",
+    "map of itself": b"&a {router: *a}\n",
+    "no such anchor": b"model: *nobody\n",
+    "a billion laughs": b"a: &a [x, x]\n" + b"".join(
+        b"%c: &%c [%s]\n" % (98 + i, 98 + i, b", ".join([b"*%c" % (97 + i)] * 9)) for i in range(20)),
+    "brackets": b"[" * 100_000,
+    "maps": b"{" * 100_000,
+    "lists": b"- " * 100_000,
+    "not UTF-8": b"model: \xff\xfe\xc3(\n\xff: 1\n",
+    "UTF-16": "model: a\n".encode("utf-16"),
+    "zeros": b"\0\0\0",
+    "no such character": b'model: "\\U00110000"\n',
+    "escape at the end": b'model: "\\',
+    "quote without end": b'workers: "one\n',
+    "stray comma": b",model: a\n",
+    "stray bracket": b"model: a\n]\n",
+    "tag": b"workers: !!binary abc\n",
+    "key is a list": b"? [a, b]\n: 1\n",
+    "huge number": b"workers: 99999999999999999999\n",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_FILES)
+def test_no_config_file_ends_the_program_otherwise_than_by_an_error(tmp_path, what):
+    config = tmp_path / "c.yaml"
+    config.write_bytes(HOSTILE_FILES[what])
+    result = run("serve", "--config", str(config), "--print-config")
+    assert result.returncode == 1, result
+    assert str(config) in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_folder_is_no_config_file(tmp_path):
+    result = run("serve", "--config", str(tmp_path), "--print-config")
+    assert result.returncode == 1
+    assert f"cannot read {tmp_path}: Is a directory" in result.stderr
+
+
+def test_an_empty_config_file_sets_nothing(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_bytes(b"")
+    assert run("serve", "--config", str(config), "--print-config").stdout == run("serve", "--print-config").stdout
+
+
 def test_serve_refuses_what_cannot_be(tmp_path):
     assert "no such file" in run("serve", "--model", str(tmp_path / "nothing.gguf")).stderr
     broken = tmp_path / "broken.gguf"

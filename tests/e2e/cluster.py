@@ -16,6 +16,9 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BESSEMER_BINARY", str(ROOT / "build/release/bessemer"))
 START_SECONDS = 120  # sanitizer builds on a busy machine
+DEATH = re.compile(r"(router|worker \d+) (was killed by signal|exited with code) \d+")  # what the supervisor says of a child
+MAX_IDLE_CPU = 0.01  # of one core, for all processes of a cluster together
+LAST_WORDS = 60  # lines of output before a death: a sanitizer's report of one thread
 
 
 def default_model():
@@ -52,19 +55,34 @@ def cpu_seconds(pid):
     return sum(int(path.read_text().split()[0]) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
+def idle_cpu_share(cluster, seconds):
+    """The share of one core that all processes of a cluster take together."""
+    pids = [cluster.process.pid, *cluster.children("router"), *cluster.children("worker")]
+    assert len(pids) == cluster.workers + 2
+    before, began = sum(map(cpu_seconds, pids)), time.monotonic()
+    time.sleep(seconds)
+    return (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - began)
+
+
 class Cluster:
-    """`with Cluster(model, workers=2) as cluster:`; stopped by ctrl-C, which must end it cleanly."""
+    """`with Cluster(model, workers=2) as cluster:`; stopped by ctrl-C, which must end it cleanly. A process of it that ends
+    without having been told to fails the test, with its last words: the supervisor restarts it, so that nothing else might show.
+    Who wants a death says so: kill_child, kill_supervisor."""
 
     def __init__(self, model, workers=2, flags=()):
         self.command = [BINARY, "serve", "--model", str(model), "--workers", str(workers), "--port", "0", *flags]
         self.workers = workers
         self.output = []
+        self.expected_deaths = 0
+        self.expected_exit_code = 0
+        self._deaths = []  # for each, how many lines of output there were with the line that tells of it
         self._lines = queue.Queue()
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         errors="replace", start_new_session=True)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         try:
             self._wait_for_start()
         except BaseException:
@@ -80,23 +98,45 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise AssertionError("ctrl-C did not end the cluster in 60 s:\n" + self.log())
+        self._reader.join(10)
+        self.check_deaths()
+        code = self.process.returncode
+        assert code == self.expected_exit_code, f"the cluster ended with exit code {code}:\n" + self.log()
 
     def _read(self):
         for line in self.process.stdout:
             self.output.append(line)
+            if DEATH.search(line):
+                self._deaths.append(len(self.output))
             self._lines.put(line)
+
+    def check_deaths(self):
+        """Nobody died but those who were killed by kill_child."""
+        if len(self._deaths) > self.expected_deaths:
+            end = self._deaths[-1]
+            raise AssertionError(f"{len(self._deaths)} processes of the cluster ended, {self.expected_deaths} of them on purpose; "
+                                 "the last words:\n" + "".join(self.output[max(0, end - LAST_WORDS):end]))
+
+    def kill_child(self, pid):
+        self.expected_deaths += 1
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_supervisor(self):
+        self.expected_exit_code = -signal.SIGKILL
+        self.process.kill()
+        self.process.wait()
 
     def _wait_for_start(self):
         deadline = time.monotonic() + START_SECONDS
         while True:
             with contextlib.suppress(queue.Empty):
-                found = re.search(r"bessemer serves .* at http://([0-9.]+):(\d+)", self._lines.get(timeout=0.1))
+                found = re.search(r"bessemer serves .* at http://\[?([0-9a-f.:]+?)\]?:(\d+) ", self._lines.get(timeout=0.1))
                 if found:
                     break
             assert self.process.poll() is None, "the cluster ended while starting:\n" + self.log()
             assert time.monotonic() < deadline, "the cluster did not start:\n" + self.log()
         self.host, self.port = found.group(1), int(found.group(2))
-        self.url = f"http://{self.host}:{self.port}"
+        self.url = f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
         self.status_when_announced = self.request("GET", "/health")[0]
         self.wait_ready()
 

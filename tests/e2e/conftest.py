@@ -40,6 +40,7 @@ def shared_cluster(model):
 def cluster(shared_cluster):
     """Two workers, shared by tests that leave it as they found it; whoever does not is named here."""
     yield shared_cluster
+    shared_cluster.check_deaths()
     assert shared_cluster.process.poll() is None, "the cluster ended:\n" + shared_cluster.log()
     shared_cluster.wait_idle()
 

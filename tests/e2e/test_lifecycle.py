@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster import BINARY, Cluster, cpu_seconds, wait_until
+from cluster import BINARY, MAX_IDLE_CPU, Cluster, idle_cpu_share, wait_until
 from conftest import make_client
 
 @pytest.fixture
@@ -107,12 +107,7 @@ def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name,
 
 def test_an_idle_cluster_uses_no_cpu(cluster):
     cluster.wait_idle()
-    pids = cluster.children("worker") + cluster.children("router") + [cluster.process.pid]
-    assert len(pids) == cluster.workers + 2
-    before, began = sum(map(cpu_seconds, pids)), time.monotonic()
-    time.sleep(5)
-    share = (sum(map(cpu_seconds, pids)) - before) / (time.monotonic() - began) / os.cpu_count()
-    assert share < 0.01, f"{share:.1%} of the machine"
+    assert idle_cpu_share(cluster, seconds=5) < MAX_IDLE_CPU
 
 
 def read_rest(connection):
@@ -136,7 +131,7 @@ def test_a_worker_killed_in_mid_stream(own_cluster):
         while b'"text"' not in connection.recv(4096):
             pass
     old = {worker["incarnation"] for worker in cluster.state()["workers"]}
-    os.kill(victims[0], signal.SIGKILL)
+    cluster.kill_child(victims[0])
 
     failed = finished = 0
     for connection in connections:
@@ -168,7 +163,7 @@ def test_a_worker_killed_before_it_said_anything(own_cluster):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(cluster.post, "/v1/completions", body) for _ in range(4)]
         wait_until(lambda: all(load["running"] > 0 for load in cluster.loads()), 10, "both workers busy")
-        os.kill(cluster.children("worker")[0], signal.SIGKILL)
+        cluster.kill_child(cluster.children("worker")[0])
         assert [answer.result()["usage"]["completion_tokens"] for answer in answers] == [200] * 4
 
 
@@ -180,7 +175,7 @@ def test_all_workers_killed_and_back(own_cluster):
     cluster = own_cluster
     name = cluster.get("/v1/models")["data"][0]["id"]
     for pid in cluster.children("worker"):
-        os.kill(pid, signal.SIGKILL)
+        cluster.kill_child(pid)
     status, headers, body = cluster.request("POST", "/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 2})
     assert status in (200, 503), body  # it may have waited for the restart
     if status == 503:
@@ -240,8 +235,7 @@ def test_nothing_is_left_behind(model):
 def test_children_die_with_their_parent(model):
     with Cluster(model) as cluster:
         pids = cluster.children("worker") + cluster.children("router")
-        os.kill(cluster.process.pid, signal.SIGKILL)
-        cluster.process.wait()
+        cluster.kill_supervisor()
         wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 10, "children gone with their parent")
 
 

@@ -9,15 +9,16 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include "common/address.h"
 #include "worker/service/session_service.h"
 #include "worker/service/state_service.h"
 
 namespace bessemer {
 namespace {
 
-// Pings, leases and load intervals are multiples of hundreds of milliseconds; twenty looks a second
-// cost nothing.
-constexpr auto kTick = std::chrono::milliseconds(50);
+// As rarely as SessionCore::on_tick allows: pings, leases and idle load reports are a second and
+// more apart (steps report by themselves), and each look costs an idle worker some 60 us of CPU.
+constexpr auto kTick = std::chrono::milliseconds(100);
 
 // Streams of one connection: a router opens at most a few lanes and watches.
 constexpr int kMaxStreamsPerConnection = 128;
@@ -70,7 +71,7 @@ Status GrpcServer::start() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
-  const std::string address = host_ + ":" + std::to_string(wanted_port_);
+  const std::string address = host_and_port(host_, wanted_port_);
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(sessions_->service());
   builder.RegisterService(state_->service());

@@ -1,0 +1,25 @@
+"""Addresses to bind: both families, and what is none."""
+import subprocess
+
+import pytest
+
+from cluster import BINARY, Cluster, default_model
+
+
+@pytest.mark.parametrize("host, visited", [("::1", "::1"), ("::", "::1"), ("0.0.0.0", "127.0.0.1")])
+def test_where_it_can_be_reached_is_printed(model, host, visited):
+    with Cluster(model, workers=1, flags=["--host", host, "--worker.host", "::1"]) as cluster:
+        assert cluster.host == visited
+        assert cluster.status_when_announced == 200
+        if default_model():
+            result = subprocess.run([BINARY, "run", "--url", cluster.url, "--max-tokens", "4", "Say hello."],
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+            assert result.returncode == 0 and result.stdout.strip(), result.stderr
+
+
+@pytest.mark.parametrize("flag", ["--host", "--worker.host"])
+def test_what_is_no_address_is_refused_by_the_name_of_its_flag(model, flag):
+    result = subprocess.run([BINARY, "serve", "--model", str(model), "--port", "0", flag, "localhorst"], capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == 1
+    assert f"{flag} must be an IP address of this machine" in result.stderr and "localhorst" in result.stderr
