@@ -116,7 +116,7 @@ TEST(SuggestTest, NearNamesOnly) {
   EXPECT_EQ(nearest("sevre", known), "serve");
   EXPECT_EQ(nearest("ruotr", known), "router");
   EXPECT_EQ(nearest("completely-else", known), "");
-  EXPECT_EQ(did_you_mean("wroker", known), " (did you mean 'worker'?)");
+  EXPECT_EQ(did_you_mean("wroker", {known.begin(), known.end()}), " (did you mean 'worker'?)");
 }
 
 }  // namespace
