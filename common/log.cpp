@@ -1,7 +1,10 @@
 #include "common/log.h"
 
+#include <utility>
+
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include "common/json.h"
 
@@ -29,7 +32,49 @@ std::unique_ptr<spdlog::formatter> json_lines() {
   return formatter;
 }
 
+spdlog::level::level_enum spdlog_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::trace:
+      return spdlog::level::trace;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warn:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
+    case LogLevel::off:
+      return spdlog::level::off;
+  }
+  return spdlog::level::info;
+}
+
 }  // namespace
+
+bool Log::should_log(LogLevel level) const {
+  return spdlog::default_logger_raw()->should_log(spdlog_level(level));
+}
+
+void Log::set_level(LogLevel level) {
+  spdlog::default_logger_raw()->set_level(spdlog_level(level));
+}
+
+void Log::capture(std::function<void(std::string_view)> sink) {
+  captured_ = std::move(sink);
+}
+
+void Log::write(LogLevel level, fmt::string_view format, fmt::format_args args) {
+  if (!should_log(level)) return;
+  const std::string text = fmt::vformat(format, args);
+  if (captured_) return captured_(text);
+  spdlog::default_logger_raw()->log(spdlog_level(level), text);
+}
+
+Log& log() {
+  static Log instance;
+  return instance;
+}
 
 void init_log(const std::string& component, const std::string& level, bool json) {
   auto logger = std::make_shared<spdlog::logger>(

@@ -140,7 +140,7 @@ void Generation::close(int status) {
   if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
   call_.core.stats.count_request(call_.endpoint, status);
-  if (log().should_log(spdlog::level::debug)) log_request(status);
+  if (log().should_log(LogLevel::debug)) log_request(status);
 }
 
 // What the client wrote is quoted: it must not forge lines of the log.

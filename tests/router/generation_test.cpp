@@ -1,9 +1,6 @@
 // Requests through a router to mock workers and back.
 #include <set>
-#include <sstream>
 #include <thread>
-
-#include <spdlog/sinks/ostream_sink.h>
 
 #include "common/log.h"
 #include "tests/router/router_fixture.h"
@@ -220,11 +217,13 @@ TEST_F(GenerationTest, InterTokenTimesAreOfEachChoice) {
 }
 
 TEST_F(GenerationTest, EachRequestLeavesALineInTheLog) {
-  std::ostringstream lines;
-  const auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(lines);
-  auto& sinks = log().sinks();
-  const auto before = std::exchange(sinks, {sink});
-  log().set_level(spdlog::level::debug);
+  std::mutex mutex;
+  std::string all;
+  log().capture([&](std::string_view line) {
+    std::lock_guard lock(mutex);
+    all.append(line).append("\n");
+  });
+  log().set_level(LogLevel::debug);
   add_worker();
   start();
   const std::string body = completion(R"("max_tokens":3,"user":"bo\nb")");
@@ -232,9 +231,8 @@ TEST_F(GenerationTest, EachRequestLeavesALineInTheLog) {
   client.send(post_request("/v1/completions", body, "X-Request-Id: of-the-test\r\n"));
   EXPECT_EQ(client.read_response().status, 200);
   TearDown();
-  log().set_level(spdlog::level::off);
-  sinks = before;
-  const std::string all = lines.str();
+  log().set_level(LogLevel::off);
+  log().capture({});
   const size_t at = all.find("request of-the-test ended: status 200, model \"mock\", ");
   ASSERT_NE(at, std::string::npos) << all;
   const std::string line = all.substr(at, all.find('\n', at) - at);

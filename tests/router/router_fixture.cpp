@@ -20,7 +20,7 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
 
 RouterTest::RouterTest() {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  log().set_level(spdlog::level::off);
+  log().set_level(LogLevel::off);
   config_.port = 0;
   config_.threads = 2;
   mock_.timing.step_us = 1000;
