@@ -3,7 +3,7 @@
 #   make serve    build, fetch the small default model, start a router and two workers on this machine
 #   make test     what CI runs: the three below, one after the other
 #   make test-release   unit, contract, differential, parity and end-to-end tests, style
-#   make test-asan      the suite under ASan and UBSan
+#   make test-asan      the suite under ASan and UBSan; make test-asan-e2e: and the end-to-end tests
 #   make test-tsan      the concurrent core under TSan
 #   make build    build/release/bessemer
 #   make bench    kernels against the roofline, router overhead
@@ -24,7 +24,7 @@ JOBS    ?= $(shell nproc)
 SETUP := deploy/setup/install.sh
 
 .DEFAULT_GOAL := build
-.PHONY: serve test test-release test-asan test-tsan build bench fuzz parity soak lint format clean
+.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity soak lint format clean
 
 build:
 	@$(SETUP) build
@@ -55,6 +55,8 @@ test-asan: build
 	@cmake --preset asan --log-level=WARNING
 	@cmake --build --preset asan --parallel $(JOBS)
 	@ctest --preset asan
+
+test-asan-e2e: test-asan
 	@ctest --preset asan-e2e
 
 # The concurrent core, free of gRPC, under TSan.

@@ -105,6 +105,7 @@ def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name,
     slow.close()
 
 
+@pytest.mark.skipif("BESSEMER_SANITIZED" in os.environ, reason="would measure the sanitizer")
 def test_an_idle_cluster_uses_no_cpu(cluster):
     cluster.wait_idle()
     assert idle_cpu_share(cluster, seconds=5) < MAX_IDLE_CPU
