@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import collections
 import json
+import os
 import random
 import sys
 import time
