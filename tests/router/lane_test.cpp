@@ -43,10 +43,6 @@ class EchoWire final : public Wire {
 
  private:
   void run() {
-    auto hello = std::make_shared<v1::WorkerFrame>();
-    hello->mutable_hello()->set_protocol_min(1);
-    hello->mutable_hello()->set_protocol_max(1);
-    EXPECT_TRUE(lane_.received(hello, {}).ok());
     std::unique_lock lock(mutex_);
     while (!closed_) {
       wake_.wait(lock, [&] { return closed_ || written_ != nullptr; });
@@ -55,6 +51,7 @@ class EchoWire final : public Wire {
       written_ = nullptr;
       lock.unlock();
       lane_.written(true);
+      if (frame.has_hello()) greet();
       if (frame.has_start()) answer(frame.start());
       lock.lock();
     }
@@ -64,6 +61,13 @@ class EchoWire final : public Wire {
     if (pending) lane_.written(false);
     lock.lock();
     wake_.wait(lock, [&] { return released_; });
+  }
+  // Only once the lane has spoken: what comes before open() is not heard.
+  void greet() {
+    auto hello = std::make_shared<v1::WorkerFrame>();
+    hello->mutable_hello()->set_protocol_min(1);
+    hello->mutable_hello()->set_protocol_max(1);
+    EXPECT_TRUE(lane_.received(hello, {}).ok());
   }
   void answer(const v1::Start& start) {
     for (uint32_t i = 0; i < tokens_; i++) {

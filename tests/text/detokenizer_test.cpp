@@ -48,14 +48,8 @@ TEST_P(EveryVocabulary, BehindAPromptTheFirstSpaceStays) {
   EXPECT_EQ(text, tokenizer->strips_leading_space() ? " a b" : "a b");
 }
 
-INSTANTIATE_TEST_SUITE_P(Shared, EveryVocabulary,
-                         testing::Values("gpt-2", "deepseek-coder", "llama-spm", "phi-3",
-                                         "bert-bge"),
-                         [](const auto& set) {
-                           std::string name = set.param;
-                           std::erase(name, '-');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Shared, EveryVocabulary, testing::ValuesIn(test::kSharedSets),
+                         test::set_name);
 
 // A vocabulary of bytes: id = byte.
 std::shared_ptr<const Tokenizer> byte_tokenizer() {

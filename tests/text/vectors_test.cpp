@@ -54,15 +54,7 @@ TEST_P(Vectors, EncodeToTheExpectedIds) {
   }
 }
 
-// llama-bpe has vectors but no vocabulary: pre_tokenizer_test covers its expressions.
-INSTANTIATE_TEST_SUITE_P(Shared, Vectors,
-                         testing::Values("gpt-2", "deepseek-coder", "llama-spm", "phi-3",
-                                         "bert-bge"),
-                         [](const auto& set) {
-                           std::string name = set.param;
-                           std::erase(name, '-');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Shared, Vectors, testing::ValuesIn(test::kSharedSets), test::set_name);
 
 }  // namespace
 }  // namespace bessemer

@@ -30,6 +30,12 @@ std::string shared_tokenizer_path(const std::string& name) {
   return "../shared/data/tokenizers/" + name;
 }
 
+std::string set_name(const testing::TestParamInfo<const char*>& set) {
+  std::string name = set.param;
+  std::erase(name, '-');
+  return name;
+}
+
 std::string default_model_path() {
   return cache_folder() + "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }

@@ -4,12 +4,19 @@
 #include <optional>
 #include <string>
 
+#include <gtest/gtest.h>
+
 #include "router/text/tokenizer.h"
 
 namespace bessemer::test {
 
 // ../shared/data/tokenizers/NAME beside the checkout.
 std::string shared_tokenizer_path(const std::string& name);
+// The sets there with both vectors and a vocabulary, and their names for GoogleTest. llama-bpe has
+// vectors alone: pre_tokenizer_test covers its expressions.
+inline constexpr const char* kSharedSets[] = {"gpt-2", "deepseek-coder", "llama-spm", "phi-3",
+                                              "bert-bge"};
+std::string set_name(const testing::TestParamInfo<const char*>& set);
 // Of the default model, in the cache that `make serve` fills: $BESSEMER_CACHE,
 // $XDG_CACHE_HOME/bessemer or ~/.cache/bessemer.
 std::string default_model_path();

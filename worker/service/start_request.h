@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "bessemer/v1/engine.pb.h"
-#include "common/clock.h"
 #include "worker/engine/request.h"
 #include "worker/service/facts.h"
 
