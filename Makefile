@@ -72,9 +72,9 @@ bench: build
 
 fuzz:
 	@$(SETUP) build test
-	@cmake --preset fuzz --log-level=WARNING
-	@cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
-	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS)
+	@cmake --preset asan --log-level=WARNING
+	@cmake --build --preset asan --parallel $(JOBS) --target fuzzers
+	@tests/fuzz/run.sh build/asan $(FUZZ_SECONDS)
 
 parity: build
 	@$(SETUP) test

@@ -26,7 +26,8 @@ function(bessemer_test name)
   endif()
 endfunction()
 
-# bessemer_fuzzer(<name> SOURCES ... DEPS ...): a libFuzzer program, only in the fuzz preset.
+# bessemer_fuzzer(<name> SOURCES ... DEPS ...): a libFuzzer program, only where BESSEMER_FUZZ is on (the preset asan). CTest runs
+# it for a few seconds, `make fuzz` for longer.
 function(bessemer_fuzzer name)
   if(NOT BESSEMER_FUZZ)
     return()
@@ -36,6 +37,10 @@ function(bessemer_fuzzer name)
   target_link_libraries(${name} PRIVATE bessemer_flags ${ARG_DEPS})
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   add_dependencies(fuzzers ${name})
+  add_test(NAME ${name}
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/fuzz/run.sh ${PROJECT_BINARY_DIR} 5 ${name}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
 endfunction()
 
 # What `make test-tsan`, `make bench` and `make fuzz` build: every test labelled tsan, every benchmark, every fuzzer.

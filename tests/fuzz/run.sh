@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Runs every fuzzer of a fuzz build for SECONDS each, from the seeds in tests/fuzz/seeds/<fuzzer>; a finding stops it and its
-# input stays in BUILD/findings.
-#   tests/fuzz/run.sh build/fuzz 60
+# Runs every fuzzer of a build, or those named, for SECONDS each, from the seeds in tests/fuzz/seeds/<fuzzer>; a finding stops
+# it and its input stays in BUILD/findings.
+#   tests/fuzz/run.sh build/asan 60
+#   tests/fuzz/run.sh build/asan 60 gguf_fuzzer
 set -euo pipefail
 build=$1
 seconds=$2
+shift 2
 root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$build/findings"
 shopt -s nullglob
 fuzzers=("$build"/bin/*_fuzzer)
+[ $# -eq 0 ] || fuzzers=("${@/#/$build/bin/}")
 [ "${#fuzzers[@]}" -gt 0 ] || { echo "no fuzzers in $build/bin; run: make fuzz" >&2; exit 1; }
 for fuzzer in "${fuzzers[@]}"; do
   name=$(basename "$fuzzer")
