@@ -313,6 +313,7 @@ class Model {
     space_.grow(s.table, static_cast<int32_t>(s.ids.size()), copies);
     for (size_t i = before; i < s.table.groups[0].blocks.size(); ++i) {
       const int32_t block = s.table.groups[0].blocks[i].id();
+      EXPECT_LE(let_go_[block], completed_) << "handed out while a step may touch it";
       for (auto at = known_.begin(); at != known_.end(); ++at) {
         if (at->second != block) continue;
         for (const auto& [history, other] : known_) {
@@ -339,10 +340,14 @@ class Model {
       std::vector<Replaced> replaced;
       space_.enter(s.table, s.root, std::span(s.ids).subspan(i * kTokens, kTokens), replaced);
       EXPECT_EQ(replaced.empty(), is_new);
+      if (!is_new) let_go_[own] = launched_;
       EXPECT_EQ(s.table.groups[0].blocks[i].id(), at->second);
     }
   }
   void end(size_t at) {
+    for (const BlockRef& block : sequences_[at].table.groups[0].blocks) {
+      let_go_[block.id()] = launched_;
+    }
     sequences_[at] = std::move(sequences_.back());
     sequences_.pop_back();
   }
@@ -352,6 +357,7 @@ class Model {
   std::vector<Sequence> sequences_;
   std::map<int32_t, History> written_;
   std::map<History, int32_t> known_;
+  std::map<int32_t, uint64_t> let_go_;  // the newest step when somebody last let go of a block
   uint64_t launched_ = 0, completed_ = 0;
 };
 
