@@ -1,5 +1,5 @@
-// E4: a block that a launched and uncommitted step may touch is never free, so nobody else can get
-// it.
+// E4, K2: a block that a launched and uncommitted step may touch is neither free nor cached, so
+// nobody else can get it.
 #pragma once
 #include <deque>
 #include <map>
@@ -58,13 +58,15 @@ class BlocksAreHeld final : public Checker {
     bool is_void = false;
   };
   void check(const KvSpace& kv) {
+    std::set<Block> open;  // to whoever needs one
     for (int32_t group = 0; group < kv.group_count(); ++group) {
-      for (const int32_t block : kv.pool(group).free_blocks()) {
-        for (const Touched& step : in_flight_) {
-          expect(!step.blocks.contains({group, block}),
-                 "E4: block " + std::to_string(block) + " is free while step " +
-                     std::to_string(step.step) + " touches it");
-        }
+      for (const int32_t block : kv.pool(group).free_blocks()) open.insert({group, block});
+    }
+    for (const Touched& step : in_flight_) {
+      for (const auto& [group, block] : step.blocks) {
+        expect(!open.contains({group, block}) && !kv.pool(group).is_cached(block),
+               "E4: block " + std::to_string(block) + " can be handed out while step " +
+                   std::to_string(step.step) + " touches it");
       }
     }
   }
