@@ -35,6 +35,16 @@ TEST(PrefixIndex, FindsWhatWasInsertedUnderItsParent) {
   EXPECT_EQ(index.size(), 1);
 }
 
+TEST(PrefixIndex, ANameHasOneNode) {
+  PrefixIndex index(4, 1);
+  const Ids a{1};
+  EXPECT_EQ(index.insert(3, named(a)), 3);
+  EXPECT_EQ(index.insert(2, named(a)), 3);
+  EXPECT_EQ(index.insert(3, named(a)), 3);
+  EXPECT_FALSE(index.contains(2));
+  EXPECT_EQ(index.size(), 1);
+}
+
 // E8: what has the same hash and something else in it is something else.
 TEST(PrefixIndex, EqualHashesIdentifyNothing) {
   PrefixIndex index(8, 2);
@@ -110,9 +120,9 @@ TEST(PrefixIndexDeathTest, MisuseStopsTheProcess) {
   PrefixIndex index(3, 1);
   index.insert(0, named(a));
   index.insert(1, named(b, 0));
-  EXPECT_DEATH(index.erase(0), "invariant broken");             // X3: not a leaf
-  EXPECT_DEATH(index.insert(2, named(a)), "invariant broken");  // X1: twice
-  EXPECT_DEATH(index.insert(2, named(a, 2)), "invariant broken");
+  EXPECT_DEATH(index.erase(0), "invariant broken");                // X3: not a leaf
+  EXPECT_DEATH(index.insert(2, named(a, 2)), "invariant broken");  // X3: under no node
+  EXPECT_DEATH(index.insert(0, named(b)), "invariant broken");     // under a second name
 }
 
 }  // namespace

@@ -129,6 +129,8 @@ class Scheduler {
   const Limits limits_;
   const int32_t rows_, logit_rows_;  // of one step
   KvSpace kv_;                       // outlives every table
+  std::vector<int32_t> block_ids_;   // of the block that is being entered
+  std::vector<Replaced> replaced_;   // by it
 
   std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight

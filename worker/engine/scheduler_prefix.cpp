@@ -142,15 +142,15 @@ void Scheduler::enter_block(Sequence& s) {
   const std::vector<int32_t>& prompt = request.request.prompt;
   const size_t tokens = static_cast<size_t>(kv_.block_tokens());
   const size_t begin = static_cast<size_t>(s.kv.entered) * tokens, end = begin + tokens;
-  std::vector<int32_t> ids;
+  block_ids_.clear();
   for (size_t i = begin; i < end; ++i) {
-    ids.push_back(i < prompt.size() ? prompt[i] : s.output[i - prompt.size()]);
+    block_ids_.push_back(i < prompt.size() ? prompt[i] : s.output[i - prompt.size()]);
   }
-  std::vector<Replaced> replaced;
-  kv_.enter(s.kv, request.request.cache_root, ids, replaced);
+  replaced_.clear();
+  kv_.enter(s.kv, request.request.cache_root, block_ids_, replaced_);
   // Equal blocks that two requests computed become one; the slots hear of it with their next step.
   // Choices of one request share their prompt's blocks, so all of them change (K4).
-  for (const Replaced& each : replaced) {
+  for (const Replaced& each : replaced_) {
     for (Sequence& other : request.choices) {
       if (&other != &s && !kv_.replace(other.kv, each)) continue;
       int32_t& told = other.told[static_cast<size_t>(each.group)];

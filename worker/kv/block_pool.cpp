@@ -102,10 +102,10 @@ BlockRef BlockPool::adopt(int32_t block) {
 }
 
 BlockRef BlockPool::enter(BlockRef block, const BlockName& name, uint64_t parent_hash) {
-  const int32_t known = find(name);
-  if (known == block.id()) return block;
-  if (known != kNoBlock) return adopt(known);
-  index_.insert(block.id(), name);
+  const bool was_known = is_known(block.id());
+  const int32_t node = index_.insert(block.id(), name);
+  if (node != block.id()) return adopt(node);
+  if (was_known) return block;  // somebody who shares it was earlier
   cache_.log->stored(cache_.group, block.id(), name.hash.low, parent_hash);
   return block;
 }

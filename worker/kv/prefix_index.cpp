@@ -31,9 +31,9 @@ int32_t PrefixIndex::find(const BlockName& name) const {
   return block;
 }
 
-void PrefixIndex::insert(int32_t block, const BlockName& name) {
+int32_t PrefixIndex::insert(int32_t block, const BlockName& name) {
+  if (const int32_t known = find(name); known != kNoBlock) return known;  // X1
   CHECK(name.ids.size() == block_tokens_ && !contains(block));
-  CHECK(find(name) == kNoBlock);  // X1
   if (name.parent == kNoBlock) {
     roots_.emplace(block, name.root);
   } else {
@@ -45,6 +45,7 @@ void PrefixIndex::insert(int32_t block, const BlockName& name) {
   head = block;
   std::ranges::copy(name.ids, ids_.begin() + block * static_cast<ptrdiff_t>(block_tokens_));
   ++size_;
+  return block;
 }
 
 void PrefixIndex::erase(int32_t block) {

@@ -5,7 +5,7 @@
 // chain it is, in bytes, and is part of the name of all blocks under it.
 //
 // Invariants
-//   X1  A name has one node: what find() knows is not inserted again.
+//   X1  A name has one node: insert() gives the one that has it already.
 //   X2  Names are compared, never concluded: a hash leads to candidates and decides nothing, so
 //       that any hash function is correct, if slow (E8).
 //   X3  A node's parent is a node: only leaves are erased, so that what is here of a chain is
@@ -40,8 +40,9 @@ class PrefixIndex {
   PrefixIndex(int32_t block_count, int32_t block_tokens);
 
   int32_t find(const BlockName& name) const;  // kNoBlock: there is none
-  // `block` is no node yet, find(name) gives none, the parent is a node.
-  void insert(int32_t block, const BlockName& name);
+  // The node of this name: the one that has it already, or else `block`, which is no node yet. The
+  // parent is a node.
+  int32_t insert(int32_t block, const BlockName& name);
   void erase(int32_t block);  // a leaf
   void clear();
 
