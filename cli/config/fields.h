@@ -54,6 +54,8 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
           "tokens of one engine step: bounds how long a prefill holds up running streams");
   visitor("max_waiting", config.max_waiting,
           "admitted requests that wait to run; beyond it: refused");
+  visitor("prefix_cache", config.prefix_cache,
+          "keep keys and values for requests that begin alike, until the room is needed");
   visitor("host", config.host, "address to bind");
   visitor("port", config.port, "port to bind; 0: any free one");
   visitor("ready_fd", config.ready_fd,
