@@ -19,7 +19,7 @@ struct WorkerConfig {
 
   // Device
   std::string backend = "auto";  // auto, cpu, reference
-  std::string isa;               // CPU: empty = the best there is; scalar, avx2, avx512
+  std::string isa;               // CPU: empty = the best there is; scalar, avx2, avx512, amx
   int32_t threads = 0;  // this worker's share of the cores; 0: what affinity and cgroup allow
 
   // Memory

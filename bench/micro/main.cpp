@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   BackendOptions options;
   std::string filter, json_path;
   double seconds = 0.5;
-  app.add_option("--isa", options.isa, "scalar, avx2 or avx512; default: the best there is");
+  app.add_option("--isa", options.isa, "scalar, avx2, avx512 or amx; default: the best there is");
   app.add_option("--threads", options.threads, "default: all that this process may use");
   app.add_option("--filter", filter, "only cases whose name contains this");
   app.add_option("--seconds", seconds, "for each case")->check(CLI::PositiveNumber);
@@ -27,17 +27,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(backend.status().message()).c_str());
     return 1;
   }
-  bench::Machine machine{
+  const bench::Machine machine{
       .cpu = bench::cpu_name(),
       .isa = options.isa.empty() ? kernels::best_kernels().name : options.isa,
-      .threads = options.threads > 0 ? options.threads : cpu::usable_processors(),
-      .ceilings = {}};
-  machine.ceilings = bench::measure_ceilings(machine.isa, machine.threads);
-  bench::print_machine(machine);
+      .threads = options.threads > 0 ? options.threads : cpu::usable_processors()};
+  const bench::Ceilings ceilings(machine.isa, machine.threads);
+  bench::print_machine(machine, ceilings);
   std::vector<bench::Measured> rows;
   for (const bench::CaseSource& source : bench::all_cases()) {
     if (source.name.find(filter) == std::string::npos) continue;
-    rows.push_back(bench::measure(source.make(**backend), machine.ceilings, seconds));
+    rows.push_back(bench::measure(source.make(**backend), ceilings, seconds));
     bench::print_row(rows.back());
   }
   if (!json_path.empty() && !bench::write_json(json_path, machine, rows)) {

@@ -42,7 +42,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("backend", config.backend,
           "auto, cpu, reference, or a plug-in beside the binary (cuda, vulkan)");
   visitor("isa", config.isa,
-          "CPU instruction set: scalar, avx2, avx512; default: the best there is");
+          "CPU instruction set: scalar, avx2, avx512, amx; default: the best there is");
   visitor("threads", config.threads, "compute threads; 0: this worker's share of the cores");
   visitor("kv_cache_mb", config.kv_cache_mb,
           "memory for keys and values; 0: a share of what is free");
