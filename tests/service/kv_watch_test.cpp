@@ -92,6 +92,19 @@ TEST(KvWatch, AnEmptyCacheIsSaidToBeEmpty) {
   EXPECT_FALSE(watch.next(update));
 }
 
+TEST(KvWatch, ASmallCacheInMuchMemoryIsOneUpdate) {
+  constexpr int32_t kBlocks = 1'000'000;
+  KvEventLog log(std::vector<int32_t>{kBlocks});
+  log.stored(0, 0, 11, 1);
+  log.stored(0, kBlocks - 1, 12, 11);
+  KvWatch watch(log, kIncarnation, {});
+  v1::KvUpdate update;
+  ASSERT_TRUE(watch.next(update));
+  EXPECT_TRUE(update.reset() && update.exact());
+  EXPECT_EQ(update.digest(), 11u ^ 12u);
+  EXPECT_FALSE(watch.next(update));
+}
+
 TEST(KvWatch, OneThatFellBehindBeginsAnew) {
   KvEventLog log(std::vector<int32_t>{64}, 8);
   KvWatch watch(log, kIncarnation, {});

@@ -68,7 +68,7 @@ int32_t Scheduler::blocks_to_come(const Sequence& source, const Sequence& s, int
       std::min({theirs.size(), to.hashes.size(), most_to_find(s, kv_.block_tokens())});
   if (first >= most || theirs[first] != to.hashes[first]) return found;
   if (source.kv.entered > found) return found;  // what it has entered was not found: another's
-  // Its chunks are as small as the logit budget, and its own scores delay nobody else.
+  // Who scores its prompt goes at the pace of the logit budget: computing is faster than waiting.
   if (!fills_cache(from) || from.request.prompt_logprobs >= 0) return found;
   if (from.request.priority < to.request.priority) return found;
   size_t end = first;

@@ -65,10 +65,14 @@ bool KvWatch::say_changes(v1::KvUpdate& update) {
   return true;
 }
 
+// Blocks that hold nothing are passed over, so that a small cache in much memory is one update.
 void KvWatch::say_scanned(v1::KvUpdate& update) {
+  constexpr size_t kPiece = kMostKvChanges / 2;
   KvEventLog::State now;
   update.set_reset(scan_at_ == 0);
-  scan_at_ = log_.scan(scan_at_, kMostKvChanges, changes_, now);
+  do {
+    scan_at_ = log_.scan(scan_at_, kPiece, changes_, now);
+  } while (scan_at_ != 0 && changes_.size() <= kMostKvChanges - kPiece);
   scanning_ = scan_at_ != 0;
   full_ = false;
   exact_from_ = now.last;

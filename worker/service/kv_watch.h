@@ -12,8 +12,8 @@
 
 namespace bessemer {
 
-// Changes of one update, or blocks looked at for one: 90 kB at most if each is a run of its own,
-// and the log's lock is held for some 10 us.
+// Changes of one update: 90 kB at most if each is a run of its own, and the log's lock is held for
+// some 10 us.
 constexpr size_t kMostKvChanges = 4096;
 
 class KvWatch {
