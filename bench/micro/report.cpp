@@ -43,16 +43,9 @@ Measured measure(const Case& c, const Ceilings& ceilings, double seconds) {
           .bound = memory_time > arithmetic_time ? "memory" : "arithmetic"};
 }
 
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 void print_machine(const Machine& machine) {
-  std::printf("%s, %s, %d threads\n", machine.cpu.c_str(), machine.isa.c_str(), machine.threads);
+  std::printf("%s\n%s, %d threads\n", describe(machine.host).c_str(), machine.isa.c_str(),
+              machine.threads);
   std::printf("ceilings: memory %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s\n\n",
               machine.ceilings.read_gb_s, machine.ceilings.int8_gop_s,
               machine.ceilings.f32_gflop_s);
@@ -76,7 +69,7 @@ bool write_json(const std::string& path, const Machine& machine,
                      {"roofline", row.roofline},
                      {"bound", row.bound}});
   }
-  const json::object document = {{"cpu", machine.cpu},
+  const json::object document = {{"host", to_json(machine.host)},
                                  {"isa", machine.isa},
                                  {"threads", machine.threads},
                                  {"read_gb_s", machine.ceilings.read_gb_s},
