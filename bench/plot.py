@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws what `bench/run.sh` stored: servers against each other, kernels against the roofline.
+"""Draws what `bench/run.sh` stored: servers against each other, kernels against the roofline. Needs bench/requirements.txt.
 
     plot.py bench/results [--cpu NAME] [--commit HASH] [--format svg|png]
 
@@ -57,7 +57,7 @@ def draw_bars(axis, rows, wanted, title, names, logarithmic):
         axis.barh([place + shift for place in places], values, 0.38, color=colour, label=names[side])
         for place, value in zip(places, values):
             axis.text(value, place + shift, " " + human(value), va="center", fontsize=8, color=INK)
-    labels = [f"{label}\n{figure['ratio']:.2f}x better" if "ratio" in figure else label for label, figure in found]
+    labels = [f"{label}\n{figure['ratio']:.2f}x" if "ratio" in figure else label for label, figure in found]
     axis.set_yticks(list(places), labels, fontsize=9)
     axis.invert_yaxis()
     axis.set_title(title, fontsize=10, loc="left")
@@ -78,8 +78,9 @@ def draw_serve(rows, path):
     handles, labels = (rates if rates.patches else times).get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     host = some["host"]
-    figure.suptitle(f"{some['servers'][0]['model']} on {host['cpu']}, {host['processors']} processors, commit {some['commit']}",
-                    fontsize=11)
+    model, ratios = some["servers"][0]["model"], f" (x: how many times better {names['a']} is)" if "b" in names else ""
+    machine = f"{host['cpu']}, {host['processors']} processors"
+    figure.suptitle(f"{model} on {machine}, commit {some['commit']}{ratios}", fontsize=11)
     figure.savefig(path)
     plt.close(figure)
 
@@ -91,12 +92,14 @@ def draw_micro(document, path):
     axis.barh(range(len(cases)), [100 * case["roofline"] for case in cases], 0.7, color=colours)
     axis.set_yticks(range(len(cases)), [case["name"] for case in cases], fontsize=8)
     axis.invert_yaxis()
+    axis.margins(y=0.01)
     axis.axvline(100, color=INK, linewidth=0.8)
     axis.set_xlabel("% of the ceiling measured in the same run")
     cpu = document["host"]["cpu"] if "host" in document else document["cpu"]
     axis.set_title(f"kernels on {cpu}, {document['threads']} threads", fontsize=10, loc="left")
-    axis.legend(handles=[plt.Rectangle((0, 0), 1, 1, color=OURS, label="bound by memory"),
-                         plt.Rectangle((0, 0), 1, 1, color=PEER, label="bound by arithmetic")], fontsize=8, frameon=False)
+    bounds = (("memory", OURS), ("arithmetic", PEER))
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour, label=f"bound by {bound}") for bound, colour in bounds]
+    axis.legend(handles=handles, fontsize=8, frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
     plt.close(figure)
@@ -114,14 +117,16 @@ def main():
     if rows := newest(options.folder, "serve", options.cpu, options.commit):
         drawn.append(options.folder / f"serve-{name}.{options.format}")
         draw_serve(rows, drawn[-1])
-    micro = [path for path in options.folder.glob("micro-*.json") if options.cpu in path.name and path.stem.endswith(options.commit)]
+    micro = [path for path in options.folder.glob("micro-*.json")
+             if options.cpu in path.name and path.stem.endswith(options.commit)]
     if micro:
         drawn.append(options.folder / f"micro-{name}.{options.format}")
         draw_micro(json.loads(max(micro, key=lambda path: path.stat().st_mtime).read_text()), drawn[-1])
     for path in drawn:
         print(f"drew {path}")
     if not drawn:
-        print(f"plot: no results of '{options.cpu}' '{options.commit}' in {options.folder}; run bench/run.sh first", file=sys.stderr)
+        print(f"plot: no results of '{options.cpu}' '{options.commit}' in {options.folder}; run bench/run.sh first",
+              file=sys.stderr)
     return 0 if drawn else 1
 
 

@@ -46,9 +46,11 @@ ROWS
 serve() {
   local model=${BENCH_MODEL:-${BESSEMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bessemer}/models/SmolLM2-135M-Instruct.Q4_1.gguf}
   [ -f "$model" ] || die "no model at $model. Remedy: $build/bessemer pull smollm2, or BENCH_MODEL=file.gguf"
+  model=${model/#$HOME\//\~/}  # as a shell reads it: results name no home
   local peer=${BENCH_PEER:-} bin
   if [ -z "$peer" ]; then
     bin=$(bench/peer_llama.sh)
+    bin=${bin/#$HOME\//\~/}
     # As many slots as the largest row has clients, each with room for its longest prompt; all cores, as ours.
     peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel 16 --ctx-size 32768 --no-webui"
   fi
@@ -67,6 +69,8 @@ serve() {
 plot() {
   echo "== pictures"
   deploy/setup/python.sh
+  build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt ||
+    die "pip could not install bench/requirements.txt; is PyPI reachable from here?"
   build/venv/bin/python bench/plot.py bench/results --cpu "$cpu" --commit "$commit"
 }
 

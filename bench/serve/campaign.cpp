@@ -105,6 +105,7 @@ StatusOr<CampaignResult> run_campaign(const std::vector<Candidate>& candidates,
   }
   ASSIGN_OR_RETURN(const PromptWriter words, learn_words(servers.front(), options.load.timeout));
   ASSIGN_OR_RETURN(result.runs, Campaign(servers, options, on_run, words).run());
+  for (Server& server : servers) close_server(std::move(server));
   return result;
 }
 
@@ -121,6 +122,7 @@ StatusOr<CampaignResult> run_starts(const std::vector<Candidate>& candidates,
       add_memory(server, run.summary);
       result.runs.push_back(std::move(run));
       on_run(result.runs.back());
+      close_server(std::move(server));
     }
   }
   return result;

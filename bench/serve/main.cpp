@@ -161,8 +161,14 @@ std::string title(const Arguments& arguments) {
   if (work.kind == WorkloadKind::shared_prefix)
     text += fmt::format(", prefix of {}", work.prefix_tokens);
   if (work.kind == WorkloadKind::turns) text += fmt::format(", {} turns", work.turns);
-  if (work.kind != WorkloadKind::trace)
+  if (work.kind == WorkloadKind::trace) {
+    text += fmt::format(", lengths x {}", arguments.scale.length);
+    if (arguments.scale.max_input > 0) text += fmt::format(", in <= {}", arguments.scale.max_input);
+    if (arguments.scale.max_output > 0)
+      text += fmt::format(", out <= {}", arguments.scale.max_output);
+  } else {
     text += fmt::format(", {} in / {} out", work.input_tokens, work.output_tokens);
+  }
   text += fmt::format(", {} requests, ", work.requests);
   switch (work.arrivals) {
     case ArrivalKind::closed:

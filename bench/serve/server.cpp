@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <system_error>
 #include <thread>
 
 #include <unistd.h>
@@ -145,6 +146,12 @@ StatusOr<Server> open_server(const Candidate& candidate, Duration start_timeout)
   if (server.program) server.start_ms = ms_between(begin, now());
   server.software = software_of(server.target);
   return server;
+}
+
+void close_server(Server server) {
+  server.program.reset();
+  std::error_code ignored;
+  if (!server.log.empty()) std::filesystem::remove(server.log, ignored);
 }
 
 }  // namespace bessemer::bench

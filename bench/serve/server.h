@@ -22,7 +22,7 @@ struct Server {
   Target target;
   std::string software;            // name and version, as far as it tells
   std::optional<Program> program;  // of a started one
-  std::string log;                 // of a started one: where its output goes
+  std::string log;                 // of a started one: where its output goes; kept if it fails
   double start_ms = 0;             // of a started one: from the process's start to a first token
 };
 
@@ -30,6 +30,10 @@ struct Server {
 // empty model becomes the first that the server lists. Unavailable, NotFound or InvalidArgument,
 // with the remedy.
 StatusOr<Server> open_server(const Candidate& candidate, Duration start_timeout);
+
+// Stops a started server; its log is of no interest any more. One that is dropped without this is
+// stopped too, and its log stays.
+void close_server(Server server);
 
 // One prompt, one answer.
 StatusOr<Outcome> ask_once(const Target& target, const std::string& prompt, int output_tokens,
