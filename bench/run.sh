@@ -38,6 +38,7 @@ serve_rows() {
 c1 --requests 4 --concurrency 1 --input 200 --output 128
 c4 --requests 12 --concurrency 4 --input 200 --output 128
 c16 --requests 32 --concurrency 16 --input 200 --output 128
+busy --requests 2 --concurrency 1 --input 200 --output 128 --busy CORES
 prefix --workload shared-prefix --requests 16 --concurrency 16 --prefix 1500 --input 1532 --output 16
 start --workload start
 ROWS
@@ -56,9 +57,10 @@ serve() {
   fi
   local vs=(--vs-exec "$peer")
   [ "$peer" = none ] && vs=()
-  local wanted=" ${BENCH_ROWS:-c1 c4 c16 prefix start} " name flags
+  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags
   while read -r name flags; do
     [[ $wanted == *" $name "* ]] || continue
+    flags=${flags/CORES/$(nproc)}
     echo "== serve, $name: $flags"
     # shellcheck disable=SC2086
     "$build/bin/bessemer_bench_serve" --exec "$build/bessemer serve --model $model --workers 1 --port {port}" "${vs[@]}" \

@@ -88,6 +88,16 @@ class Campaign {
   std::vector<Run> runs_;
 };
 
+// A neighbour on the machine that wants all of a core.
+StatusOr<std::vector<Program>> start_busy(int count) {
+  std::vector<Program> busy;
+  for (int i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(Program one, Program::start("sh -c 'while :; do :; done'", "/dev/null"));
+    busy.push_back(std::move(one));
+  }
+  return busy;
+}
+
 ServerIdentity identity_of(const Server& server) {
   return {server.label, server.where, server.software, server.target.model};
 }
@@ -104,6 +114,7 @@ StatusOr<CampaignResult> run_campaign(const std::vector<Candidate>& candidates,
     servers.push_back(std::move(server));
   }
   ASSIGN_OR_RETURN(const PromptWriter words, learn_words(servers.front(), options.load.timeout));
+  ASSIGN_OR_RETURN(const std::vector<Program> busy, start_busy(options.busy));
   ASSIGN_OR_RETURN(result.runs, Campaign(servers, options, on_run, words).run());
   for (Server& server : servers) close_server(std::move(server));
   return result;

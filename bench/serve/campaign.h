@@ -24,6 +24,7 @@ struct CampaignOptions {
   int repeats = 1;
   Duration start_timeout = std::chrono::seconds(120);  // until a started server's first token
   int warm_up = 2;  // requests to each server before anything is measured
+  int busy = 0;     // processes that compute all the while, beside the servers
   uint64_t seed = 0;
   Duration settle = std::chrono::milliseconds(200);  // between two servers' turns: the one that
                                                      // was busy falls idle

@@ -97,6 +97,9 @@ void add_load_flags(CLI::App& app, Arguments& arguments) {
       ->check(CLI::PositiveNumber);
   app.add_option("--warm-up", options.warm_up, "requests before anything is measured")
       ->check(CLI::Range(0, 10'000));
+  app.add_option("--busy", options.busy,
+                 "processes that keep a core busy each, all the while: a machine that is shared")
+      ->check(CLI::Range(0, 1000));
   app.add_option("--repeats", arguments.repeats, "default: 5 with --vs, else 1")
       ->check(CLI::Range(1, 1000));
   app.add_option("--seed", arguments.seed,
@@ -169,6 +172,8 @@ std::string title(const Arguments& arguments) {
   } else {
     text += fmt::format(", {} in / {} out", work.input_tokens, work.output_tokens);
   }
+  if (arguments.options.busy > 0)
+    text += fmt::format(", {} busy processes beside", arguments.options.busy);
   text += fmt::format(", {} requests, ", work.requests);
   switch (work.arrivals) {
     case ArrivalKind::closed:

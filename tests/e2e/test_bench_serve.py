@@ -67,6 +67,13 @@ def test_a_server_of_its_own(tmp_path):
         assert run["figures"]["start_to_first_token_ms"] > 0 and run["figures"]["memory_mib"] > 1
 
 
+def test_the_key_stays_secret(url, tmp_path):
+    for flags in (("--api-key", "hidden-key"), ("--api-key=hidden-key",)):
+        result, table = measure(tmp_path, "--url", url, "--requests", 1, "--output", 2, *flags, "--busy", 1)
+        assert "***" in result["command"] and "hidden-key" not in json.dumps(result) + table
+        assert "1 busy process" in table
+
+
 def test_what_cannot_be_done_is_said(tmp_path):
     if not CLIENT.is_file():
         pytest.skip("no load client")
