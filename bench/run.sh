@@ -48,19 +48,22 @@ serve() {
   local model=${BENCH_MODEL:-${BESSEMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bessemer}/models/SmolLM2-135M-Instruct.Q4_1.gguf}
   [ -f "$model" ] || die "no model at $model. Remedy: $build/bessemer pull smollm2, or BENCH_MODEL=file.gguf"
   model=${model/#$HOME\//\~/}  # as a shell reads it: results name no home
-  local peer=${BENCH_PEER:-} bin
-  if [ -z "$peer" ]; then
+  local bin=
+  if [ -z "${BENCH_PEER:-}" ]; then
     bin=$(bench/peer_llama.sh)
     bin=${bin/#$HOME\//\~/}
-    # As many slots as the largest row has clients, each with room for its longest prompt; all cores, as ours.
-    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel 16 --ctx-size 32768 --no-webui"
   fi
-  local vs=(--vs-exec "$peer")
-  [ "$peer" = none ] && vs=()
-  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags
+  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags peer slots
   while read -r name flags; do
     [[ $wanted == *" $name "* ]] || continue
     flags=${flags/CORES/$(nproc)}
+    # The peer gets all cores, as ours does, and a slot for each client with room for the longest prompt.
+    slots=1
+    [[ $flags =~ --concurrency\ ([0-9]+) ]] && slots=${BASH_REMATCH[1]}
+    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * 2048)) --no-webui"
+    [ -n "$bin" ] || peer=$BENCH_PEER
+    local vs=(--vs-exec "$peer")
+    if [ "$peer" = none ]; then vs=(); fi
     echo "== serve, $name: $flags"
     # shellcheck disable=SC2086
     "$build/bin/bessemer_bench_serve" --exec "$build/bessemer serve --model $model --workers 1 --port {port}" "${vs[@]}" \

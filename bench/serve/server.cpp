@@ -100,7 +100,7 @@ Status start(const std::string& command, Server& server) {
 // Until a first token has come.
 Status wait_until_up(Server& server, TimePoint deadline) {
   while (true) {
-    const Status tried = try_token(server.target);
+    Status tried = try_token(server.target);
     if (tried.ok()) return tried;
     if (server.program && !server.program->running()) {
       return absl::UnavailableError("server " + server.label +
