@@ -39,13 +39,13 @@ serve: build
 
 test: test-release test-asan test-tsan
 
-# End-to-end tests time real processes, which shared machines hold up at times: they alone may try twice.
 test-release: build
 	@$(SETUP) test lint
 	@deploy/setup/python.sh
 	@build/release/bessemer pull smollm2
 	@cmake --build --preset release --parallel $(JOBS)
 	@ctest --preset release
+	@tests/tools/skipped.sh build/release
 	@ctest --preset release-e2e
 
 # Without what only measures or only reads files.
@@ -56,6 +56,7 @@ test-asan: build
 	@cmake --preset asan --log-level=WARNING
 	@cmake --build --preset asan --parallel $(JOBS)
 	@ctest --preset asan
+	@tests/tools/skipped.sh build/asan
 
 test-asan-e2e: test-asan
 	@ctest --preset asan-e2e

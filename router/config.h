@@ -31,7 +31,7 @@ struct RouterConfig {
   int32_t lanes = 0;                    // sessions per worker; 0: min(cores, 4)
   int32_t max_waiting = 1024;           // requests that wait for a worker; beyond it: 429
 
-  std::string cache_dir;  // where tokenizers and cards are kept by hash; empty: not kept
+  std::string cache_dir;  // where vocabularies are kept by hash; empty: not kept
 };
 
 // InvalidArgument names the first value that cannot be, and what it may be.

@@ -27,17 +27,16 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", std::string(backend.status().message()).c_str());
     return 1;
   }
-  bench::Machine machine{
+  const bench::Machine machine{
       .host = bench::this_host(),
       .isa = options.isa.empty() ? kernels::best_kernels().name : options.isa,
-      .threads = options.threads > 0 ? options.threads : cpu::usable_processors(),
-      .ceilings = {}};
-  machine.ceilings = bench::measure_ceilings(machine.isa, machine.threads);
-  bench::print_machine(machine);
+      .threads = options.threads > 0 ? options.threads : cpu::usable_processors()};
+  const bench::Ceilings ceilings(machine.isa, machine.threads);
+  bench::print_machine(machine, ceilings);
   std::vector<bench::Measured> rows;
   for (const bench::CaseSource& source : bench::all_cases()) {
     if (source.name.find(filter) == std::string::npos) continue;
-    rows.push_back(bench::measure(source.make(**backend), machine.ceilings, seconds));
+    rows.push_back(bench::measure(source.make(**backend), ceilings, seconds));
     bench::print_row(rows.back());
   }
   if (!json_path.empty() && !bench::write_json(json_path, machine, rows)) {

@@ -15,7 +15,8 @@ struct Measured {
   double gb_s = 0, gop_s = 0;
   // The least time that memory (cold cases) or arithmetic would need, over the time taken.
   double roofline = 0;
-  std::string bound;  // which of the two: "memory" or "arithmetic"
+  double ceiling = 0;  // GB/s or GOP/s of that time, the best sample beside the rounds
+  std::string bound;   // which of the two: "memory" or "arithmetic"
 };
 
 Measured measure(const Case& c, const Ceilings& ceilings, double seconds);
@@ -24,9 +25,8 @@ struct Machine {
   Host host;
   std::string isa;
   int32_t threads = 0;
-  Ceilings ceilings;
 };
-void print_machine(const Machine& machine);
+void print_machine(const Machine& machine, const Ceilings& ceilings);
 void print_row(const Measured& row);
 // False: the file cannot be written.
 bool write_json(const std::string& path, const Machine& machine, const std::vector<Measured>& rows);

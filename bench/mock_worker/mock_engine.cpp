@@ -80,6 +80,8 @@ void MockEngine::start(const std::shared_ptr<MockSink>& sink, const v1::Start& s
   }
   sequence.open.assign(std::max(generate.n(), 1u), true);
   sequence.counts.assign(sequence.open.size(), 0);
+  if (const uint32_t left = start.admission().remaining_ms(); left != 0)
+    sequence.deadline_us = now_us() + int64_t{1000} * left;
   sequence.ready_us = now_us() + static_cast<int64_t>(1e6 * static_cast<double>(ids.size()) /
                                                       timing_.prefill_tok_s);
   std::lock_guard lock(mutex_);
@@ -189,6 +191,10 @@ bool MockEngine::advance(Sequence& sequence, v1::StepBatch& batch, int64_t now) 
     event->set_attempt(sequence.attempt);
     event->mutable_admitted();
   }
+  if (now >= sequence.deadline_us) {
+    fail(sequence, 4, "the deadline passed", batch);
+    return false;
+  }
   if (now < sequence.ready_us) return true;
   if (sequence.prompt_logprobs) {
     add_prompt_logprobs(sequence, batch);
@@ -198,15 +204,21 @@ bool MockEngine::advance(Sequence& sequence, v1::StepBatch& batch, int64_t now) 
     if (sequence.open[choice]) emit(sequence, choice, batch, now);
   }
   if (sequence.fails) {
-    auto* event = batch.add_after();
-    event->set_attempt(sequence.attempt);
-    event->mutable_failed()->set_detail("the mock was told to");
+    fail(sequence, faults_.fail_code, "the mock was told to", batch);
     return false;
   }
   if (std::find(sequence.open.begin(), sequence.open.end(), true) != sequence.open.end())
     return true;
   finish(sequence, batch);
   return false;
+}
+
+void MockEngine::fail(const Sequence& sequence, uint32_t code, const std::string& detail,
+                      v1::StepBatch& batch) {
+  auto* event = batch.add_after();
+  event->set_attempt(sequence.attempt);
+  event->mutable_failed()->set_code(code);
+  event->mutable_failed()->set_detail(detail);
 }
 
 void MockEngine::add_prompt_logprobs(const Sequence& sequence, v1::StepBatch& batch) const {

@@ -39,7 +39,9 @@ struct MockFaults {
   std::atomic<int32_t> reject_next{0};  // so many Starts are refused ...
   std::atomic<int32_t> reject_reason{v1::REJECT_QUEUE_FULL};  // ... with this reason
   std::atomic<int64_t> max_live{INT64_MAX};  // attempts; further Starts are refused likewise
-  std::atomic<int32_t> fail_next{0};     // so many attempts end with Failed after their first token
+  std::atomic<int32_t> fail_next{
+      0};  // so many attempts end with Failed after their first token ...
+  std::atomic<uint32_t> fail_code{13};   // ... with this gRPC status code
   std::atomic<int32_t> skip_offsets{0};  // so many rows claim a later offset than is right
   std::atomic<bool> repeat_rows{false};  // every row is sent twice
 };
@@ -76,6 +78,7 @@ class MockEngine {
     std::vector<uint32_t> counts;
     std::vector<uint32_t> prompt;  // only where prompt_logprobs asks for it
     int64_t ready_us = 0;          // prefill is over
+    int64_t deadline_us = INT64_MAX;
   };
   struct Batch {
     std::shared_ptr<MockSink> sink;
@@ -89,6 +92,8 @@ class MockEngine {
   void end_choice(Sequence& sequence, uint32_t choice, v1::EndReason reason,
                   std::optional<uint32_t> stop_id, v1::StepBatch& batch);
   void finish(Sequence& sequence, v1::StepBatch& batch);
+  static void fail(const Sequence& sequence, uint32_t code, const std::string& detail,
+                   v1::StepBatch& batch);
   void add_prompt_logprobs(const Sequence& sequence, v1::StepBatch& batch) const;
   void sever_all();
   static Batch& batch_of(std::vector<Batch>& batches, const std::shared_ptr<MockSink>& sink);

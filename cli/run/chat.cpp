@@ -42,8 +42,8 @@ class AnswerReader {
     if (fields.contains("error")) return fail(error_message(200, std::string(data)));
     if (const json::value* usage = fields.if_contains("usage");
         usage != nullptr && usage->is_object()) {
-      if (const json::value* tokens = usage->get_object().if_contains("completion_tokens"))
-        turn_->tokens = tokens->to_number<int>();
+      const json::value* tokens = usage->get_object().if_contains("completion_tokens");
+      if (tokens != nullptr && tokens->is_int64()) turn_->tokens = tokens->get_int64();
     }
     const json::value* choices = fields.if_contains("choices");
     if (choices == nullptr || !choices->is_array() || choices->get_array().empty()) return;

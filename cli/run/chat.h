@@ -22,7 +22,7 @@ struct Turn {
   std::string text;
   std::string finish_reason;  // "stop", "length"; empty when it was interrupted
   bool interrupted = false;
-  int tokens = 0;  // chunks with text; the server's count when it says so
+  int64_t tokens = 0;  // chunks with text; the server's count when it says so
   double first_token_s = 0, total_s = 0;
 };
 

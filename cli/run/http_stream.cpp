@@ -56,6 +56,7 @@ class Exchange {
     auto [resolve_error, endpoints] =
         co_await resolver_.async_resolve(server_.host, server_.port, use_tuple);
     if (resolve_error) co_return done(resolve_error, "resolve");
+    if (answer_.interrupted) co_return;  // too late to cancel, too early for a socket to be closed
     auto [connect_error, endpoint] = co_await asio::async_connect(socket_, endpoints, use_tuple);
     if (connect_error) co_return done(connect_error, "connect to");
     auto [write_error, written] = co_await http::async_write(socket_, request_, use_tuple);

@@ -1,5 +1,6 @@
 #include "cli/run/run_command.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -17,6 +18,9 @@
 
 namespace bessemer {
 namespace {
+
+// What /set takes: tokens that no model's context holds, and the integers that a double counts out.
+constexpr double kMostTokens = 1e9, kLargestSeed = 0x1p53;
 
 constexpr const char* kHelp =
     R"(Type a message and press Enter. End a line with \ to go on in the next one.
@@ -138,16 +142,16 @@ class Terminal {
                       text = space == std::string::npos ? "" : trimmed(rest.substr(space));
     char* end = nullptr;
     const double value = text == "off" ? -1 : std::strtod(text.c_str(), &end);
-    if (text.empty() || (text != "off" && (*end != '\0' || value < 0))) {
+    if (text.empty() || (text != "off" && (*end != '\0' || !(value >= 0)))) {
       fmt::print("usage: /set temperature|top_p|max_tokens|seed NUMBER|off\n");
     } else if (name == "temperature") {
       chat_->options().temperature = value;
     } else if (name == "top_p") {
       chat_->options().top_p = value;
     } else if (name == "max_tokens") {
-      chat_->options().max_tokens = std::max(0, static_cast<int>(value));
+      chat_->options().max_tokens = static_cast<int>(std::clamp(value, 0.0, kMostTokens));
     } else if (name == "seed") {
-      chat_->options().seed = static_cast<int64_t>(value);
+      chat_->options().seed = static_cast<int64_t>(std::min(value, kLargestSeed));
     } else {
       fmt::print("'{}' is no setting; there are temperature, top_p, max_tokens and seed\n", name);
     }

@@ -165,7 +165,7 @@ void Generation::on_abort(Abort reason) {
       cancel_all();
       return close(499);
     case Abort::deadline:
-      return fail(deadline_exceeded("The request took longer than this server allows."));
+      return fail(deadline_exceeded());
     case Abort::shutdown:
       return fail(unavailable("The server is shutting down.", 1000));
   }

@@ -11,6 +11,18 @@ double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+// What a worker's Failed means to the client.
+ApiError error_of(const v1::Failed& failed) {
+  switch (static_cast<absl::StatusCode>(failed.code())) {
+    case absl::StatusCode::kDeadlineExceeded:
+      return deadline_exceeded();
+    case absl::StatusCode::kInvalidArgument:
+      return impossible_request("The request cannot be carried out: " + failed.detail() + ".");
+    default:
+      return server_error("The worker failed: " + failed.detail() + ".", failed.elsewhere());
+  }
+}
+
 }  // namespace
 
 void Generation::admit(Run& run) {
@@ -153,7 +165,7 @@ void Generation::on_failed(Run& run, const v1::Failed& failed) {
     reset_choices(run);
     return place(run);
   }
-  fail(server_error("The worker failed: " + failed.detail() + "."));
+  fail(error_of(failed));
 }
 
 void Generation::on_lost(Run& run, const std::string& reason) {

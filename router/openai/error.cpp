@@ -87,9 +87,10 @@ ApiError body_too_large(size_t limit_bytes) {
       std::nullopt, "request_too_large");
 }
 
-ApiError server_error(std::string message) {
+ApiError server_error(std::string message, bool retryable) {
   ApiError error;
   error.message = std::move(message);
+  error.retryable = retryable;
   return error;
 }
 
@@ -112,10 +113,14 @@ ApiError overloaded(std::string message, int retry_after_ms) {
   return error;
 }
 
-ApiError deadline_exceeded(std::string message) {
+ApiError impossible_request(std::string message) {
+  return client_error(400, std::move(message), std::nullopt, std::nullopt);
+}
+
+ApiError deadline_exceeded() {
   ApiError error;
   error.status = 504;
-  error.message = std::move(message);
+  error.message = "The request took longer than this server allows.";
   error.code = "deadline_exceeded";
   error.retryable =
       false;  // the client's time is up: a retry by itself would start over behind its back

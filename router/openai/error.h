@@ -29,10 +29,13 @@ ApiError model_not_found(const std::string& model);
 ApiError url_not_found(const std::string& method, const std::string& path);
 ApiError method_not_supported(const std::string& method, const std::string& path);
 ApiError body_too_large(size_t limit_bytes);
-ApiError server_error(std::string message);
+// `retryable`: false where the same request would fail again.
+ApiError server_error(std::string message, bool retryable = true);
 ApiError unavailable(std::string message, int retry_after_ms);
 ApiError overloaded(std::string message, int retry_after_ms);
-ApiError deadline_exceeded(std::string message);
+ApiError deadline_exceeded();
+// 400 for a request that is well formed but cannot be carried out: no param, no code.
+ApiError impossible_request(std::string message);
 
 // {"error": {...}} on one line; always valid UTF-8, whatever a path or header that the message
 // quotes was made of.

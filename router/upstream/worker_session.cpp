@@ -217,8 +217,9 @@ void GrpcSession::frame_seen(const v1::WorkerFrame& frame) {
 }
 
 void GrpcSession::lane_done(size_t lane, const std::string& reason) {
-  slots_[lane]->calling.store(false, std::memory_order_release);
   observer_.on_lane_down(lane, reason);
+  // Last: from here on tick() may connect again, and the new call's up must not overtake this down.
+  slots_[lane]->calling.store(false, std::memory_order_release);
 }
 
 }  // namespace

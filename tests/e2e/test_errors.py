@@ -4,6 +4,8 @@ import json
 import openai
 import pytest
 
+from cluster import Cluster
+
 BAD_CHAT = [
     ({"stream_options": {"include_usage": True}}, "stream_options"),
     ({"top_logprobs": 3}, "top_logprobs"),
@@ -88,3 +90,23 @@ def test_a_template_that_refuses(cluster, chat, name):
         status, _, answer = cluster.request("POST", "/v1/chat/completions",
                                             {"model": name, "messages": messages, "max_tokens": 1})
         assert status in (200, 400), answer
+
+
+def test_a_request_that_leaves_nothing_to_draw_from(cluster, name):
+    """Each field is well formed; together they ban every token."""
+    status, _, answer = cluster.request("POST", "/v1/completions", {
+        "model": name, "prompt": "x", "allowed_token_ids": [7], "logit_bias": {"7": -100}, "stop_token_ids": [7], "min_tokens": 1,
+        "max_tokens": 4})
+    assert status == 400 and json.loads(answer)["error"]["type"] == "invalid_request_error", answer
+
+
+def test_a_request_beyond_its_time(model):
+    with Cluster(model, workers=1, flags=["--router.request-timeout-ms=300"]) as cluster:
+        name = cluster.get("/v1/models")["data"][0]["id"]
+        body = {"model": name, "prompt": "x", "max_tokens": 400, "ignore_eos": True, "n": 8}
+        status, headers, answer = cluster.request("POST", "/v1/completions", body)
+        assert status == 504 and json.loads(answer)["error"]["code"] == "deadline_exceeded", answer
+        assert headers["x-should-retry"] == "false"
+        stream = cluster.request("POST", "/v1/completions", {**body, "stream": True})[2].decode()
+        frames = [line[6:] for line in stream.splitlines() if line.startswith("data: ")]
+        assert frames[-1] == "[DONE]" and json.loads(frames[-2])["error"]["code"] == "deadline_exceeded"

@@ -13,6 +13,9 @@ import pytest
 from cluster import BINARY, MAX_IDLE_CPU, Cluster, idle_cpu_share, wait_until
 from conftest import make_client
 
+# Measures time or CPU on a machine that others may share: once more before it counts, and pytest says so.
+timed = pytest.mark.flaky(reruns=1, reruns_delay=2)
+
 @pytest.fixture
 def own_cluster(model):
     """For tests that break something."""
@@ -43,6 +46,7 @@ def running(cluster):
     return sum(load["running"] for load in cluster.loads())
 
 
+@timed
 @pytest.mark.parametrize("how", ["close", "reset", "half_close"])
 def test_a_client_that_hangs_up_frees_its_blocks_within_a_second(cluster, long_tokens, how):
     connections = [open_stream(cluster, long_tokens, n=2) for _ in range(3)]
@@ -56,7 +60,7 @@ def test_a_client_that_hangs_up_frees_its_blocks_within_a_second(cluster, long_t
             connection.close()
     began = time.monotonic()
     wait_until(cluster.is_idle, 5, "idle")
-    assert time.monotonic() - began < 1.0 + 0.3, "load is reported every quarter of a second"
+    assert time.monotonic() - began < 1.0
     for connection in connections:
         connection.close()
 
@@ -77,21 +81,23 @@ def test_a_hung_worker_is_not_ready(model):
         cluster.wait_ready(30)
 
 
+@timed
 def test_a_whole_answer_is_cancelled_too(cluster, long_tokens, name):
     body = json.dumps({"model": name, "prompt": "Once", "max_tokens": long_tokens, "ignore_eos": True}).encode()
     connection = cluster.connect()
     connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     wait_until(lambda: running(cluster) == 1, 10, "running")
     connection.close()
-    cluster.wait_idle(1.3)
+    cluster.wait_idle(1.0)
 
 
+@timed
 def test_breaking_out_of_the_official_stream_cancels(cluster, client, name, long_tokens):
     with client.completions.create(model=name, prompt="Once", max_tokens=long_tokens, stream=True,
                                    extra_body={"ignore_eos": True}) as stream:
         for _, _chunk in zip(range(3), stream):
             pass
-    cluster.wait_idle(1.5)
+    cluster.wait_idle(1.0)
 
 
 def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name, long_tokens):
@@ -105,6 +111,7 @@ def test_a_client_that_does_not_read_does_not_stop_others(cluster, client, name,
     slow.close()
 
 
+@timed
 @pytest.mark.skipif("BESSEMER_SANITIZED" in os.environ, reason="would measure the sanitizer")
 def test_an_idle_cluster_uses_no_cpu(cluster):
     cluster.wait_idle()

@@ -14,6 +14,7 @@ UP, LEFT, HOME = "\x1b[A", "\x1b[D", "\x1b[1~"
 
 
 def ask_for_much(terminal, cluster):
+    cluster.wait_idle()  # or the answer before, just stopped, would be taken for this one, and keys typed too early
     enter(terminal, "Write a very long story about a dragon.")
     wait_until(lambda: sum(load["running"] for load in cluster.loads()) == 1, 30, "the answer")
 

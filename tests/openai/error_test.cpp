@@ -43,7 +43,7 @@ TEST(ApiError, the_table) {
       {"overloaded", overloaded("m", 100), 429, "requests", "rate_limit_exceeded"},
       {"server", server_error("m"), 500, "server_error", std::nullopt},
       {"unavailable", unavailable("m", 100), 503, "service_unavailable", std::nullopt},
-      {"deadline", deadline_exceeded("m"), 504, "server_error", "deadline_exceeded"},
+      {"deadline", deadline_exceeded(), 504, "server_error", "deadline_exceeded"},
   };
   for (const ErrorCase& c : cases) {
     SCOPED_TRACE(c.name);

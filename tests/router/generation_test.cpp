@@ -484,6 +484,20 @@ TEST_F(GenerationTest, DeadlinesAre504) {
   expect_error(response, 504, "server_error", "deadline_exceeded");
   EXPECT_EQ(response.headers.at("x-should-retry"), "false");
   EXPECT_TRUE(eventually([&] { return worker.engine().live() == 0; }));
+  worker.engine().faults().hang = true;  // its word does not come: the router's own clock rules
+  expect_error(post("/v1/chat/completions", kChat), 504, "server_error", "deadline_exceeded");
+}
+
+TEST_F(GenerationTest, FailuresThatWouldRepeatAreNotRetried) {
+  auto& worker = add_worker();
+  start();
+  worker.engine().faults().fail_next = 1;
+  const auto response = post("/v1/chat/completions", kChat);
+  expect_error(response, 500, "server_error");
+  EXPECT_EQ(response.headers.at("x-should-retry"), "false");
+  worker.engine().faults().fail_code = 3;  // INVALID_ARGUMENT: the request's own fault
+  worker.engine().faults().fail_next = 1;
+  expect_error(post("/v1/chat/completions", kChat), 400, "invalid_request_error");
 }
 
 TEST_F(GenerationTest, QuietStreamsArePinged) {

@@ -1,12 +1,15 @@
 // A worker process over real gRPC: what a router sees of it from Hello to SIGTERM.
 #include <csignal>
+#include <cstdio>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "common/block_hash.h"
 #include "tests/service/client.h"
 #include "tests/service/worker_process.h"
+#include "tests/support/random_llama.h"
 
 namespace bessemer::testing {
 namespace {
@@ -14,7 +17,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const std::vector<uint32_t> kPrompt{1, 403, 407, 261, 378};  // "<s> Once upon a time"
+const std::vector<uint32_t> kPrompt{1, 303, 307, 261, 278};
+constexpr int32_t kVocabulary = 512, kContext = 2048;
 
 bool any(const v1::LoadReport&) {
   return true;
@@ -26,11 +30,18 @@ bool idle(const v1::LoadReport& report) {
 
 class ServiceTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    if (stories_path().empty()) GTEST_SKIP() << "../shared/data/models/stories260K.gguf is missing";
+  static void SetUpTestSuite() {
+    RandomLlama model;
+    model.vocab = kVocabulary;
+    model.context = kContext;
+    random_llama(model).write(model_path());
+  }
+  static void TearDownTestSuite() { std::remove(model_path().c_str()); }
+  static std::string model_path() {
+    return ::testing::TempDir() + "service_test_" + std::to_string(::getpid()) + ".gguf";
   }
   void start(std::vector<std::string> settings = {}) {
-    settings.push_back("model=" + stories_path());
+    settings.push_back("model=" + model_path());
     worker_ = std::make_unique<WorkerProcess>(settings);
     ASSERT_NE(worker_->port(), 0) << "the worker did not become ready";
     client_ = connect(worker_->address());
@@ -59,9 +70,9 @@ TEST_F(ServiceTest, DescribesItsModel) {
   const auto card = client_->card();
   ASSERT_TRUE(card);
   EXPECT_EQ(card->architecture(), "llama");
-  EXPECT_EQ(card->name(), "stories260K");
-  EXPECT_EQ(card->vocab_size(), 512u);
-  EXPECT_EQ(card->max_model_len(), 2048u);
+  EXPECT_EQ(card->name(), "random");
+  EXPECT_EQ(card->vocab_size(), uint32_t{kVocabulary});
+  EXPECT_EQ(card->max_model_len(), uint32_t{kContext});
   EXPECT_EQ(card->quantization(), "F32");
   EXPECT_THAT(card->numerics(), HasSubstr("kv-f16"));
   const std::string bytes = client_->vocabulary_bytes();
@@ -69,7 +80,7 @@ TEST_F(ServiceTest, DescribesItsModel) {
   EXPECT_EQ(content_hash_hex(bytes), card->tokenizer_hash());
   v1::Vocabulary vocabulary;
   ASSERT_TRUE(vocabulary.ParseFromString(bytes));
-  EXPECT_EQ(vocabulary.tokens_size(), 512);
+  EXPECT_EQ(vocabulary.tokens_size(), kVocabulary);
   EXPECT_TRUE(client_->serving());
 }
 
@@ -183,7 +194,7 @@ TEST_F(ServiceTest, ASecondSignalStopsAtOnce) {
 
 TEST_F(ServiceTest, APortInUseIsAnErrorAtStart) {
   start();
-  WorkerProcess second({"model=" + stories_path(), "port=" + std::to_string(worker_->port())});
+  WorkerProcess second({"model=" + model_path(), "port=" + std::to_string(worker_->port())});
   EXPECT_EQ(second.port(), 0);
   EXPECT_EQ(second.wait(10), 1);
 }

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <thread>
 
 #include <fcntl.h>
@@ -93,11 +92,6 @@ int run_worker_process(int argc, char** argv) {
     if (key == "max_sequences") config.max_sequences = std::atoi(value.c_str());
   }
   return run_worker(config);
-}
-
-std::string stories_path() {
-  const std::string path = "../shared/data/models/stories260K.gguf";
-  return std::filesystem::exists(path) ? path : "";
 }
 
 }  // namespace bessemer::testing

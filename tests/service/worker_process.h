@@ -34,7 +34,4 @@ class WorkerProcess {
 // main() of the child: settings are "key=value" of a few WorkerConfig fields.
 int run_worker_process(int argc, char** argv);
 
-// The tiny model that lies beside the sources; empty if it is not there.
-std::string stories_path();
-
 }  // namespace bessemer::testing

@@ -35,7 +35,9 @@ v1::Load to_load(const EngineStats& stats, uint64_t seq) {
 
 bool is_large_change(const v1::Load& said, const EngineStats& now) {
   const int64_t free_before = said.kv_free(), free_now = now.kv_free + now.kv_cached;
-  return moved_by_quarter(said.running(), now.running) ||
+  const bool was_idle = said.running() + said.waiting() == 0 && free_before == now.kv_total;
+  const bool is_idle = now.running + now.waiting == 0 && free_now == now.kv_total;
+  return (is_idle && !was_idle) || moved_by_quarter(said.running(), now.running) ||
          moved_by_quarter(said.waiting(), now.waiting) ||
          (now.kv_total > 0 && std::abs(free_now - free_before) * 10 >= now.kv_total);
 }

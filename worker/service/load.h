@@ -16,7 +16,7 @@ constexpr int32_t kMostLoadIntervalMs = 60'000;
 v1::Load to_load(const EngineStats& stats, uint64_t seq);
 
 // A router that placed by `said` would now place otherwise: sequences or queue moved by a quarter,
-// free KV by a tenth of all.
+// free KV by a tenth of all, or the worker fell idle.
 bool is_large_change(const v1::Load& said, const EngineStats& now);
 
 // One WatchLoad stream: when its next report is due.
