@@ -41,7 +41,7 @@ class Campaign {
            const PromptWriter& words)
       : servers_(servers), options_(options), on_run_(on_run), words_(words) {}
 
-  StatusOr<std::vector<Run>> run() {
+  StatusOr<std::vector<PhaseRun>> run() {
     for (Server& server : servers_) RETURN_IF_ERROR(warm_up(server));
     for (int repeat = 0; repeat < options_.repeats; ++repeat) {
       ASSIGN_OR_RETURN(
@@ -85,7 +85,7 @@ class Campaign {
   const CampaignOptions& options_;
   const RunObserver& on_run_;
   const PromptWriter& words_;
-  std::vector<Run> runs_;
+  std::vector<PhaseRun> runs_;
 };
 
 // A neighbour on the machine that wants all of a core.
@@ -127,7 +127,7 @@ StatusOr<CampaignResult> run_starts(const std::vector<Candidate>& candidates,
     for (const Candidate& candidate : candidates) {
       ASSIGN_OR_RETURN(Server server, open_server(candidate, options.start_timeout));
       if (repeat == 0) result.servers.push_back(identity_of(server));
-      Run run{.server = server.label, .repeat = repeat, .phase = "start", .summary = {}};
+      PhaseRun run{.server = server.label, .repeat = repeat, .phase = "start", .summary = {}};
       run.summary.requests = run.summary.answered = 1;
       run.summary.figures.push_back({"start_to_first_token_ms", server.start_ms, Better::less});
       add_memory(server, run.summary);

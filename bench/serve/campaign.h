@@ -10,7 +10,7 @@
 
 namespace bessemer::bench {
 
-struct Run {
+struct PhaseRun {
   std::string server;  // its label
   int repeat = 0;
   std::string phase;
@@ -30,7 +30,7 @@ struct CampaignOptions {
                                                      // was busy falls idle
 };
 
-using RunObserver = std::function<void(const Run&)>;
+using RunObserver = std::function<void(const PhaseRun&)>;
 
 struct ServerIdentity {
   std::string label, where, software, model;
@@ -38,7 +38,7 @@ struct ServerIdentity {
 
 struct CampaignResult {
   std::vector<ServerIdentity> servers;
-  std::vector<Run> runs;
+  std::vector<PhaseRun> runs;
 };
 
 // The words of the first server are learnt once; every repeat makes its prompts from a seed of its

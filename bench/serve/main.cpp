@@ -197,7 +197,7 @@ Status write_json(const std::string& path, const json::object& document) {
 StatusOr<CampaignResult> measure(const Arguments& arguments) {
   std::vector<Candidate> candidates = {arguments.a};
   if (arguments.two()) candidates.push_back(arguments.b);
-  const RunObserver on_run = [&](const Run& run) {
+  const RunObserver on_run = [&](const PhaseRun& run) {
     fmt::print(stderr, "{}\n", progress_line(run, arguments.options.repeats));
   };
   return arguments.workload == "start" ? run_starts(candidates, arguments.options, on_run)
@@ -205,7 +205,8 @@ StatusOr<CampaignResult> measure(const Arguments& arguments) {
 }
 
 bool any_answer(const CampaignResult& result) {
-  return std::ranges::any_of(result.runs, [](const Run& run) { return run.summary.answered > 0; });
+  return std::ranges::any_of(result.runs,
+                             [](const PhaseRun& run) { return run.summary.answered > 0; });
 }
 
 // Failed requests are part of a result; a result without any answer is none.

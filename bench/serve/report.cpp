@@ -11,7 +11,7 @@ namespace {
 std::vector<std::vector<Figure>> figures_of(const CampaignResult& result, const std::string& server,
                                             const std::string& phase) {
   std::vector<std::vector<Figure>> runs;
-  for (const Run& run : result.runs) {
+  for (const PhaseRun& run : result.runs) {
     if (run.server == server && run.phase == phase) runs.push_back(run.summary.figures);
   }
   return runs;
@@ -46,7 +46,7 @@ std::string phase_text(const PhaseReport& phase, bool two) {
 // Everything that went wrong, by server and phase; nothing if nothing did.
 std::string troubles_text(const CampaignResult& result) {
   std::string text;
-  for (const Run& run : result.runs) {
+  for (const PhaseRun& run : result.runs) {
     const Summary& summary = run.summary;
     const std::string where =
         fmt::format("  {} {} run {}: ", run.server, run.phase, run.repeat + 1);
@@ -86,7 +86,7 @@ json::object row_json(const Compared& row, bool two) {
   return object;
 }
 
-json::object run_json(const Run& run) {
+json::object run_json(const PhaseRun& run) {
   json::object figures, failures;
   for (const Figure& figure : run.summary.figures) figures[figure.name] = figure.value;
   for (const auto& [kind, count] : run.summary.failures) failures[kind] = count;
@@ -107,7 +107,7 @@ json::object run_json(const Run& run) {
 
 std::vector<PhaseReport> phases_of(const CampaignResult& result) {
   std::vector<PhaseReport> phases;
-  for (const Run& run : result.runs) {
+  for (const PhaseRun& run : result.runs) {
     if (std::ranges::find(phases, run.phase, &PhaseReport::phase) != phases.end()) continue;
     phases.push_back({run.phase, compare(figures_of(result, "A", run.phase),
                                          figures_of(result, "B", run.phase))});
@@ -115,7 +115,7 @@ std::vector<PhaseReport> phases_of(const CampaignResult& result) {
   return phases;
 }
 
-std::string progress_line(const Run& run, int repeats) {
+std::string progress_line(const PhaseRun& run, int repeats) {
   const auto figure = [&](const char* name) {
     const auto& figures = run.summary.figures;
     const auto found = std::ranges::find(figures, name, &Figure::name);
@@ -152,7 +152,7 @@ json::object to_json(const ReportHead& head, const CampaignResult& result) {
     for (const Compared& row : phase.rows) rows.push_back(row_json(row, two));
     phases.push_back({{"phase", phase.phase}, {"figures", std::move(rows)}});
   }
-  for (const Run& run : result.runs) runs.push_back(run_json(run));
+  for (const PhaseRun& run : result.runs) runs.push_back(run_json(run));
   return {{"benchmark", "serve"},    {"title", head.title},           {"commit", head.commit},
           {"command", head.command}, {"host", to_json(head.host)},    {"seed", head.seed},
           {"time", head.time},       {"servers", std::move(servers)}, {"phases", std::move(phases)},

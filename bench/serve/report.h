@@ -23,7 +23,7 @@ struct PhaseReport {
 };
 std::vector<PhaseReport> phases_of(const CampaignResult& result);
 
-std::string progress_line(const Run& run, int repeats);
+std::string progress_line(const PhaseRun& run, int repeats);
 std::string table(const ReportHead& head, const CampaignResult& result);
 // {"benchmark": "serve", commit, command, host, seed, time, servers, phases: [{phase, figures:
 // [{name, better, a, b, ratio, least, most}]}], runs: [{server, repeat, phase, figures, failures}]}

@@ -53,7 +53,7 @@ CampaignResult two_servers() {
   CampaignResult result;
   result.servers = {{"A", "http://a", "ours 1", "m"}, {"B", "http://b", "theirs 2", "m"}};
   for (const char* server : {"A", "B"}) {
-    Run run{.server = server, .repeat = 0, .phase = "fixed", .summary = {}};
+    PhaseRun run{.server = server, .repeat = 0, .phase = "fixed", .summary = {}};
     run.summary.requests = 4;
     run.summary.answered = 3;
     run.summary.failures = {{"timeout", 1}};
