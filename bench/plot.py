@@ -13,34 +13,18 @@ import sys
 
 import matplotlib
 
+from targets import figure_of, newest
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402: the backend must be chosen first
 
 OURS, PEER, GRID, INK = "#b3541e", "#7d8b99", "#dddddd", "#333333"
-# (row, phase, figure, label, unit, factor): what is shown of the rows, latencies apart from rates.
+# (row, phase, figure, label): what is shown of the rows, latencies apart from rates.
 RATES = [("c1", "fixed", "output_tokens_per_s", "1 stream"), ("c4", "fixed", "output_tokens_per_s", "4 streams"),
          ("c16", "fixed", "output_tokens_per_s", "16 streams")]
 TIMES = [("c16", "fixed", "ttft_ms_p50", "TTFT, 16 streams"), ("c16", "fixed", "itl_ms_p99", "gap p99, 16 streams"),
          ("prefix", "cold", "ttft_ms_p50", "TTFT, cold prefix"), ("prefix", "warm", "ttft_ms_p50", "TTFT, warm prefix"),
          ("start", "start", "start_to_first_token_ms", "start to first token")]
-
-
-def newest(folder, kind, cpu, commit):
-    """{row: document} of the files kind-*-CPU-COMMIT.json; of several of a row the newest."""
-    rows = {}
-    for path in sorted(folder.glob(f"{kind}-*.json"), key=lambda path: path.stat().st_mtime):
-        if cpu in path.name and path.stem.endswith(commit):
-            row = path.stem.removeprefix(kind + "-").split("-")[0]
-            rows[row] = json.loads(path.read_text())
-    return rows
-
-
-def figure_of(rows, row, phase, name):
-    """The compared figure, or None."""
-    for one in rows.get(row, {}).get("phases", []):
-        if one["phase"] == phase:
-            return next((figure for figure in one["figures"] if figure["name"] == name), None)
-    return None
 
 
 def human(value):
@@ -114,7 +98,7 @@ def main():
     options = parser.parse_args()
     name = "-".join(part for part in (options.cpu, options.commit) if part) or "newest"
     drawn = []
-    if rows := newest(options.folder, "serve", options.cpu, options.commit):
+    if rows := newest(options.folder, options.cpu, options.commit):
         drawn.append(options.folder / f"serve-{name}.{options.format}")
         draw_serve(rows, drawn[-1])
     micro = [path for path in options.folder.glob("micro-*.json")

@@ -69,6 +69,8 @@ serve() {
     "$build/bin/bessemer_bench_serve" --exec "$build/bessemer serve --model $model --workers 1 --port {port}" "${vs[@]}" \
       --repeats "${BENCH_REPEATS:-5}" --commit "$commit" --json "$(out "serve-$name")" $flags
   done < <(serve_rows)
+  echo "== against the targets"
+  python3 bench/targets.py bench/results --cpu "$cpu" --commit "$commit"
 }
 
 plot() {

@@ -18,7 +18,8 @@ asio::awaitable<void> talk(Connection& connection, const HttpRequest& request, D
     body += piece;
     return body.size() <= kMaxFetchedBytes;
   };
-  end = co_await connection.exchange(request, keep, [] {}, timeout);
+  const std::function<void()> nothing = [] {};
+  end = co_await connection.exchange(request, keep, nothing, timeout);
 }
 
 }  // namespace
