@@ -66,7 +66,7 @@ CC=$cc CXX=$cxx cmake -G Ninja -S "$tree" -B "$home/build" -DCMAKE_BUILD_TYPE=Re
   >"$home/configure.log" 2>&1 || die "cmake failed; see $home/configure.log"
 say "building ${programs[*]} with $jobs compilers at a time (about 20 minutes of CPU); log: $home/build.log"
 (
-  while sleep 30; do say "$(tail -c 200 "$home/build.log" | tr '\r' '\n' | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -1 || true) built"; done
+  while sleep 30; do say "$(grep -oE '^\[[0-9]+/[0-9]+\]' "$home/build.log" | tail -1 || true) built"; done
 ) 9>&- &  # without the lock
 progress=$!
 trap 'kill $progress 2>/dev/null || true' EXIT
