@@ -58,7 +58,7 @@ class Load {
   const LoadOptions& options_;
   asio::io_context io_{1};
   asio::ip::tcp::endpoint server_;
-  std::vector<std::unique_ptr<Outcome>> outcomes_;  // at home: coroutines write into them
+  std::vector<std::unique_ptr<Outcome>> outcomes_;  // at fixed places: coroutines write into them
   // To the end: a timer that fires in the moment of an answer still finds its connection.
   std::vector<std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> idle_;  // of an open loop
