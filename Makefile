@@ -10,6 +10,7 @@
 #                 BENCH='micro serve': these parts alone (bench/run.sh)
 #   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
 #   make parity   logits of every prompt and the perplexity against fp32 (10 minutes)
+#   make sim      scheduler and KV accounting with SIM_SEEDS random seeds (default 10,000: two million steps in a minute)
 #   make soak     64 clients with disconnects and bad requests for SOAK_SECONDS (default 600)
 #   make lint     formatting, include directions, clang-tidy
 #   make format   rewrite the sources with clang-format
@@ -20,12 +21,13 @@ WORKERS ?= 2
 PORT    ?= 8000
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+SIM_SEEDS ?= 10000
 JOBS    ?= $(shell nproc)
 
 SETUP := deploy/setup/install.sh
 
 .DEFAULT_GOAL := build
-.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity soak lint format clean
+.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity sim soak lint format clean
 
 build:
 	@$(SETUP) build
@@ -85,6 +87,12 @@ parity: build
 	@build/release/bessemer pull smollm2
 	@cmake --build --preset release --parallel $(JOBS) --target bessemer_logits
 	@build/venv/bin/python tests/golden/parity.py --program build/release/bin/bessemer_logits
+
+sim:
+	@$(SETUP) build test
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel $(JOBS) --target simulation_test
+	@BESSEMER_SIM_SEEDS=$(SIM_SEEDS) build/release/bin/simulation_test
 
 soak: build
 	@$(SETUP) test

@@ -18,6 +18,17 @@ std::string content_hash_hex(std::string_view bytes) {
   return text;
 }
 
+BlockHash chain_root(uint64_t hash_domain, std::string_view root) {
+  char domain[8];
+  for (int i = 0; i < 8; ++i) domain[i] = static_cast<char>(hash_domain >> (8 * i));
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  XXH3_128bits_update(&state, domain, sizeof domain);
+  XXH3_128bits_update(&state, root.data(), root.size());
+  const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+  return {hash.low64, hash.high64};
+}
+
 BlockHash chain(BlockHash parent, std::span<const int32_t> ids) {
   XXH3_state_t state;
   XXH3_128bits_reset(&state);

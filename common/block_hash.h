@@ -19,5 +19,9 @@ BlockHash content_hash(std::string_view bytes);
 
 // Hash of one block under `parent` (the root of the chain for the first).
 BlockHash chain(BlockHash parent, std::span<const int32_t> ids);
+using ChainHash = BlockHash (*)(BlockHash parent, std::span<const int32_t> ids);
+// Where a chain begins: the model card's hash_domain (eight bytes, lowest first), then the bytes of
+// whose prefix it is (Start.cache.root; none: everybody's).
+BlockHash chain_root(uint64_t hash_domain, std::string_view root);
 
 }  // namespace bessemer

@@ -15,6 +15,7 @@ enum class Feature : uint32_t {
   chunked_input = 8,
   banned_sequences = 9,
   typical_p = 10,
+  cache_root = 11,
 };
 
 }  // namespace bessemer

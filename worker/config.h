@@ -19,7 +19,7 @@ struct WorkerConfig {
 
   // Device
   std::string backend = "auto";  // auto, cpu, reference
-  std::string isa;               // CPU: empty = the best there is; scalar, avx2, avx512
+  std::string isa;               // CPU: empty = the best there is; scalar, avx2, avx512, amx
   int32_t threads = 0;  // this worker's share of the cores; 0: what affinity and cgroup allow
 
   // Memory
@@ -33,6 +33,7 @@ struct WorkerConfig {
   int32_t max_sequences = 64;  // sequences that run at once
   int32_t step_tokens = 512;   // rows of one step
   int32_t max_waiting = 256;   // requests admitted and not yet running
+  bool prefix_cache = true;    // keeps full KV blocks for requests that begin alike
 
   // Network
   std::string host = "127.0.0.1";
@@ -41,7 +42,7 @@ struct WorkerConfig {
       1;  // gets one line "READY <host>:<port>\n" once requests are served; 1: standard output
   std::string node;                  // names the machine in Hello; empty: the host name
   int32_t max_lanes = 256;           // sessions open at once
-  int32_t max_watches = 64;          // WatchLoad streams open at once
+  int32_t max_watches = 64;          // WatchLoad and WatchKv streams open at once
   int32_t max_lane_attempts = 1024;  // attempts alive on one lane
   int32_t lease_ms = 3000;           // a peer silent for this long is gone
   int32_t orphan_ms =

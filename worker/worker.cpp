@@ -101,6 +101,8 @@ Status serve(const WorkerConfig& config, Worker& w) {
   EngineOptions engine;
   engine.step_tokens = config.step_tokens;
   engine.max_waiting = config.max_waiting;
+  engine.prefix_cache = config.prefix_cache;
+  engine.hash_domain = w.facts.card.hash_domain();
   // Nothing is submitted, and so nothing delivered, before the server below starts.
   w.engine = std::make_unique<Engine>(engine, *w.runner, w.clock,
                                       [&w](StepId step, std::vector<EngineEvent> events) {

@@ -109,11 +109,38 @@ __attribute__((target("avx512f,avx512vnni"))) void int8_avx512() {
   keep(sums);
 }
 
-// 10^9 operations a second of `loop`, in which an instruction does `lanes` multiply-adds.
-double peak(size_t threads, int lanes, void (*loop)()) {
+constexpr int64_t kTileSteps = 200'000;  // of 4 products of 16 cycles: some 10 ms
+
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16};
+};
+
+// The kernel has given this process the tiles when the backend was made.
+__attribute__((target("amx-tile,amx-int8"))) void int8_amx() {
+  alignas(64) static const int8_t operand[1024] = {1};
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, operand, 64);
+  _tile_loadd(5, operand, 64);
+  for (int64_t i = 0; i < kTileSteps; ++i) {
+    _tile_dpbssd(0, 4, 5);
+    _tile_dpbssd(1, 4, 5);
+    _tile_dpbssd(2, 4, 5);
+    _tile_dpbssd(3, 4, 5);
+  }
+  _tile_release();
+}
+
+// 10^9 operations a second of `loop`, which does `multiply_adds` on each thread.
+double peak(size_t threads, int64_t multiply_adds, void (*loop)()) {
   const double seconds = parallel_seconds(threads, [&](size_t) { loop(); });
-  return 2.0 * lanes * 12 * static_cast<double>(kSteps) * static_cast<double>(threads) / seconds /
-         1e9;
+  return 2.0 * static_cast<double>(multiply_adds) * static_cast<double>(threads) / seconds / 1e9;
 }
 
 }  // namespace
@@ -133,13 +160,14 @@ double Ceilings::read_gb_s() const {
 }
 
 double Ceilings::int8_gop_s() const {
-  if (isa_ == "avx2") return peak(memory_.size(), 32, int8_avx2);
-  return isa_ == "avx512" ? peak(memory_.size(), 64, int8_avx512) : 0;
+  if (isa_ == "avx2") return peak(memory_.size(), kSteps * 12 * 32, int8_avx2);
+  if (isa_ == "avx512") return peak(memory_.size(), kSteps * 12 * 64, int8_avx512);
+  return isa_ == "amx" ? peak(memory_.size(), kTileSteps * 4 * 16 * 16 * 64, int8_amx) : 0;
 }
 
 double Ceilings::f32_gflop_s() const {
-  if (isa_ == "avx2") return peak(memory_.size(), 8, f32_avx2);
-  return isa_ == "avx512" ? peak(memory_.size(), 16, f32_avx512) : 0;
+  if (isa_ == "avx2") return peak(memory_.size(), kSteps * 12 * 8, f32_avx2);
+  return isa_ == "scalar" ? 0 : peak(memory_.size(), kSteps * 12 * 16, f32_avx512);
 }
 
 }  // namespace bessemer::bench

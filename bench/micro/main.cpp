@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   BackendOptions options;
   std::string filter, json_path;
   double seconds = 0.5;
-  app.add_option("--isa", options.isa, "scalar, avx2 or avx512; default: the best there is");
+  app.add_option("--isa", options.isa, "scalar, avx2, avx512 or amx; default: the best there is");
   app.add_option("--threads", options.threads, "default: all that this process may use");
   app.add_option("--filter", filter, "only cases whose name contains this");
   app.add_option("--seconds", seconds, "for each case")->check(CLI::PositiveNumber);

@@ -42,7 +42,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("backend", config.backend,
           "auto, cpu, reference, or a plug-in beside the binary (cuda, vulkan)");
   visitor("isa", config.isa,
-          "CPU instruction set: scalar, avx2, avx512; default: the best there is");
+          "CPU instruction set: scalar, avx2, avx512, amx; default: the best there is");
   visitor("threads", config.threads, "compute threads; 0: this worker's share of the cores");
   visitor("kv_cache_mb", config.kv_cache_mb,
           "memory for keys and values; 0: a share of what is free");
@@ -54,6 +54,8 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
           "tokens of one engine step: bounds how long a prefill holds up running streams");
   visitor("max_waiting", config.max_waiting,
           "admitted requests that wait to run; beyond it: refused");
+  visitor("prefix_cache", config.prefix_cache,
+          "keep keys and values for requests that begin alike, until the room is needed");
   visitor("host", config.host, "address to bind");
   visitor("port", config.port, "port to bind; 0: any free one");
   visitor("ready_fd", config.ready_fd,

@@ -50,8 +50,10 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
   worker.model_path = resolved.path;
   worker.model_name = resolved.name;
   worker.port = ports[0];
+  worker.drain_ms = 0;  // when run ends, nobody waits for its requests any more
   RouterConfig router;
   router.port = ports[1];
+  router.drain_ms = 0;
   router.cache_dir = environment.cache_dir;
   router.workers = {"127.0.0.1:" + std::to_string(ports[0])};
   std::fprintf(stderr, "loading %s...\n", resolved.name.c_str());
@@ -69,10 +71,7 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
 }
 
 LocalCluster::~LocalCluster() {
-  // Twice: nobody waits for running requests any more.
-  for (int round = 0; round < 2; ++round) {
-    for (const StartedChild& child : children_) kill(child.pid, SIGTERM);
-  }
+  for (const StartedChild& child : children_) kill(child.pid, SIGTERM);
   for (const StartedChild& child : children_) {
     waitpid(child.pid, nullptr, 0);
     close(child.ready_fd);

@@ -4,7 +4,7 @@
 // Every table is made from the same sources (generic/) over a vector of 16 lanes that each
 // instruction set implements (scalar/vec.h, avx2/vec.h, avx512/vec.h): so float operations happen
 // in the same order everywhere, and only the integer products, which are exact, differ. Files under
-// avx2/ and avx512/ are compiled for that instruction set; whatever they define lies in an unnamed
+// avx2/, avx512/ and amx/ are compiled for that instruction set; whatever they define lies in an unnamed
 // namespace, and they call nothing from the standard library, lest the linker picks their copy of a
 // shared inline function for a machine that cannot run it (tests/backend checks the object files).
 #pragma once
@@ -28,7 +28,10 @@ struct MatmulArgs {
   float* out;
   ptrdiff_t out_stride;  // floats
   const float* bias;     // `outputs` values, or nullptr
+  std::byte* scratch;    // this thread's: Kernels::matmul_scratch(depth) bytes, 64-byte aligned
 };
+// Rows of one call, at most: what a task takes (worker/backend/cpu/products.cpp).
+constexpr int32_t kMatmulRows = 64;
 
 enum class KvType : uint8_t { f32, f16, bf16 };
 enum class Gate : uint8_t { silu, gelu, gelu_tanh, relu };
@@ -73,10 +76,11 @@ constexpr size_t activation_row_bytes(int32_t depth) {
 }
 
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512"
+  const char* name;  // "scalar", "avx2", "avx512", "amx"
   // row: activation_row_bytes(count) bytes, 4-byte aligned; count is a multiple of 32.
   void (*quantize)(const float* x, int32_t count, std::byte* row);
   void (*matmul[kTileFormats])(const MatmulArgs&);  // by TileFormat
+  size_t (*matmul_scratch)(int32_t depth);          // bytes, of each thread
   void (*attend)(const AttentionArgs&);
   // `out` may be `x`.
   void (*rms_norm)(float* out, const float* x, const float* weight, int32_t count, float eps);
@@ -101,5 +105,6 @@ std::string_view needed_features(std::string_view name);
 const Kernels& scalar_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
+const Kernels& amx_kernels();
 
 }  // namespace bessemer::kernels

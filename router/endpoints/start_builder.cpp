@@ -81,6 +81,10 @@ v1::Start build_start(const PreparedRequest& prepared, size_t prompt, uint64_t s
   require(start, Feature::generate);
   start.mutable_input()->mutable_ids()->Add(input.ids.begin(), input.ids.end());
   start.mutable_admission()->set_priority(request.priority);
+  if (!request.cache_salt.empty()) {
+    start.mutable_cache()->set_root(request.cache_salt);
+    require(start, Feature::cache_root);
+  }
   v1::Generate& generate = *start.mutable_generate();
   generate.set_seed(seed);
   generate.set_n(static_cast<uint32_t>(request.n));

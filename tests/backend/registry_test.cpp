@@ -43,7 +43,7 @@ TEST(Registry, InstructionSets) {
   const Status unknown = error_of("cpu", {.isa = "sse9"});
   EXPECT_EQ(unknown.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(unknown.message()), AllOf(HasSubstr("sse9"), HasSubstr("avx2")));
-  for (const std::string isa : {"avx2", "avx512"}) {
+  for (const std::string isa : {"avx2", "avx512", "amx"}) {
     const Status status = error_of("cpu", {.isa = isa});
     if (kernels::find_kernels(isa)) {
       EXPECT_TRUE(status.ok()) << status;

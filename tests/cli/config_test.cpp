@@ -30,7 +30,7 @@ class YamlTest : public ::testing::Test {
 TEST_F(YamlTest, ReadsNestedSettingsOverTheDefaults) {
   ServeConfig config;
   ASSERT_TRUE(read_yaml(write("model: a.gguf\nworkers: 3\nrouter:\n  port: 9000\nworker:\n  "
-                              "kv_dtype: f32\n  aliases: [x, y]\n"),
+                              "kv_dtype: f32\n  prefix_cache: off\n  aliases: [x, y]\n"),
                         config)
                   .ok());
   EXPECT_EQ(config.model, "a.gguf");
@@ -38,6 +38,7 @@ TEST_F(YamlTest, ReadsNestedSettingsOverTheDefaults) {
   EXPECT_EQ(config.router.port, 9000);
   EXPECT_EQ(config.router.policy, RouterConfig{}.policy);
   EXPECT_EQ(config.worker.kv_dtype, "f32");
+  EXPECT_FALSE(config.worker.prefix_cache);
   EXPECT_EQ(config.worker.aliases, (std::vector<std::string>{"x", "y"}));
 }
 

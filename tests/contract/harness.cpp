@@ -13,7 +13,7 @@ std::ostream& operator<<(std::ostream& out, const Subject& subject) {
 
 std::vector<Subject> cpu_subjects() {
   std::vector<Subject> found;
-  for (const std::string isa : {"scalar", "avx2", "avx512"}) {
+  for (const std::string isa : {"scalar", "avx2", "avx512", "amx"}) {
     if (!kernels::find_kernels(isa)) continue;
     found.push_back({isa, "cpu", {.threads = 2, .isa = isa}});
   }

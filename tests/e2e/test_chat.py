@@ -1,4 +1,6 @@
 """/v1/chat/completions through the official client."""
+import uuid
+
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -165,6 +167,21 @@ def test_continuing_the_last_message(cluster, client, chat, name):
 
     free = chat("Say hello.", temperature=0, max_completion_tokens=12).choices[0].message.content
     assert go_on("The opposite of hot is").choices[0].message.content != free
+
+
+def test_prompts_that_begin_alike_are_computed_once(chat):
+    """Which worker answers is the router's choice, so one that has the prefix may come late; a salt of one's own finds nothing."""
+    secret = uuid.uuid4().hex
+    prompt = f"{secret}: " + "the quick brown fox jumps over the lazy dog. " * 20
+
+    def cached(**options):
+        usage = chat(prompt, max_completion_tokens=1, **options).usage
+        assert usage.prompt_tokens > 200
+        return usage.prompt_tokens_details.cached_tokens, usage.prompt_tokens
+
+    found = [cached()[0] for _ in range(6)]
+    assert found[0] < 100 and max(found) >= cached()[1] - 17, found
+    assert cached(extra_body={"cache_salt": secret})[0] == 0
 
 
 def test_a_conversation(client, chat, name):

@@ -40,6 +40,13 @@ void FakeDevice::poison(int32_t group, std::span<const int32_t> blocks) {
 
 void FakeDevice::lose() {
   for (Slot& slot : slots_) slot.open = false;
+  for (auto& pool : kv_) {
+    for (auto& cells : pool) std::ranges::fill(cells, kPoison);
+  }
+}
+
+void FakeDevice::spoil(size_t work) {
+  for (RowHash* cell : written_[work]) *cell = kSpoiled;
 }
 
 StepResult FakeDevice::execute(const StepPlan& plan) {
@@ -51,6 +58,7 @@ StepResult FakeDevice::execute(const StepPlan& plan) {
     slot->open = false;
   }
   for (Slot& slot : slots_) slot.worked = false;
+  written_.assign(plan.work.size(), {});
   for (const Open& each : plan.open) open(plan, each);
   for (const Grow& each : plan.grow) grow(plan, each);
   for (const Move& move : plan.moves) copy(move);
@@ -81,11 +89,15 @@ void FakeDevice::grow(const StepPlan& plan, const Grow& grow) {
   if (slot == nullptr) return;
   expect(slot->open, "grow of a closed slot");
   auto& table = slot->tables[static_cast<size_t>(grow.group)];
-  expect(grow.at == static_cast<int32_t>(table.size()), "grow leaves a hole or overwrites");
+  const size_t at = static_cast<size_t>(grow.at);
+  expect(at <= table.size(), "grow leaves a hole");
+  if (at > table.size()) return;
+  table.resize(std::max(table.size(), at + static_cast<size_t>(grow.blocks.count)));
+  auto into = table.begin() + grow.at;
   for (const int32_t block : slice(plan.ints, grow.blocks)) {
     const int32_t count = limits_.groups[static_cast<size_t>(grow.group)].block_count;
     expect(block >= 0 && block < count, "no such block");
-    table.push_back(block);
+    *into++ = block;
   }
 }
 
@@ -115,6 +127,7 @@ RowHash FakeDevice::read_history(const Slot& slot, int32_t rows) {
       const RowHash* found = cell(slot, g, position);
       if (found == nullptr) return kPoison;
       if (*found == expected) continue;
+      if (*found == kSpoiled) return kSpoiled;
       expect(false, "row " + std::to_string(position) + " of group " + std::to_string(g) +
                         (*found == kPoison ? " is poison: its block was given up or never written"
                                            : " is another sequence's"));
@@ -136,11 +149,15 @@ void FakeDevice::compute(const Work& work, StepResult& result) {
   if (work.count < 1 || end > static_cast<int32_t>(slot->history.size())) {
     return expect(false, "rows outside the history");
   }
+  const size_t index = result.outcomes.size() - 1;
   RowHash row = read_history(*slot, begin);
   for (int32_t position = begin; position < end; ++position) {
     row = next_row(row, slot->history[static_cast<size_t>(position)]);
     for (size_t g = 0; g < limits_.groups.size(); ++g) {
-      if (RowHash* to = cell(*slot, g, position)) *to = row;
+      RowHash* to = cell(*slot, g, position);
+      if (to == nullptr) continue;
+      *to = row;
+      written_[index].push_back(to);
     }
     if (scores(work.want)) score(*slot, work, position, row, result);
   }

@@ -19,8 +19,12 @@ class FakeDevice {
   StepResult execute(const StepPlan& plan);
   // The host says that nobody has these blocks: whoever reads them from now on reads poison.
   void poison(int32_t group, std::span<const int32_t> blocks);
-  // All slots are gone.
+  // All slots are gone, and all KV.
   void lose();
+  // Work number `work` of the last step has failed, and what it wrote is garbage. Reading that is no
+  // reason to complain, since a step may have been launched before anybody knew; but whatever comes
+  // of it is garbage too, which nobody may be given.
+  void spoil(size_t work);
 
  private:
   struct Slot {
@@ -46,6 +50,7 @@ class FakeDevice {
   StepId step_ = 0;
   std::vector<Slot> slots_;
   std::vector<std::vector<std::vector<RowHash>>> kv_;  // [group][block][offset]
+  std::vector<std::vector<RowHash*>> written_;         // by the works of the last step
 };
 
 }  // namespace bessemer::fake

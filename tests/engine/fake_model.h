@@ -14,6 +14,7 @@ namespace bessemer::fake {
 using RowHash = uint64_t;
 constexpr RowHash kBeforeFirst = 0x243f6a8885a308d3;  // "the row before the first"
 constexpr RowHash kPoison = 0xdeadbeefdeadbeef;       // what a freed block holds
+constexpr RowHash kSpoiled = 0xbad0bad0bad0bad0;      // what a failed step has left
 
 inline uint64_t mix(uint64_t a, uint64_t b) {
   uint64_t z = (a ^ (b + 0x9e3779b97f4a7c15 + (a << 6) + (a >> 2))) * 0xbf58476d1ce4e5b9;
@@ -21,7 +22,7 @@ inline uint64_t mix(uint64_t a, uint64_t b) {
   return z ^ (z >> 31);
 }
 inline RowHash next_row(RowHash before, int32_t token) {
-  return mix(before, static_cast<uint64_t>(token));
+  return before == kSpoiled ? kSpoiled : mix(before, static_cast<uint64_t>(token));
 }
 
 struct DrawKey {

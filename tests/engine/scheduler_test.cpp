@@ -241,6 +241,31 @@ TEST(Scheduler, AnOutcomesFaultFailsItsRequestAlone) {
   EXPECT_EQ(h.ids(2), undisturbed(good));
 }
 
+// The choice that computed the prompt is gone, but the others would go on with what it left.
+TEST(Scheduler, AFaultInThePromptFailsThoseWhoShareIt) {
+  for (const bool whole_step : {false, true}) {
+    Harness h(Harness::limits());
+    Request request = Harness::request(1, 9, 6);
+    request.n = 2;
+    h.scheduler.add(request, h.now);
+    h.plan();
+    h.scheduler.cancel(AttemptId{1}, std::vector<int32_t>{0}, h.now);
+    StepResult result = h.device.execute(h.launched.front());
+    h.device.spoil(0);
+    if (whole_step) {
+      result.fault = Fault::device;
+      result.outcomes.clear();
+    } else {
+      result.outcomes[0] = {{}, {}, {}, Fault::numeric};
+    }
+    h.commit(result);
+    h.run();
+    ASSERT_THAT(h.all<Failed>(1), SizeIs(1));
+    EXPECT_EQ(h.all<Failed>(1)[0].fault, whole_step ? Fault::device : Fault::numeric);
+    EXPECT_TRUE(h.ids(1, 1).empty());
+  }
+}
+
 TEST(Scheduler, AStepsFaultFailsThoseInIt) {
   Limits limits = Harness::limits();
   limits.slots = 1;

@@ -2,18 +2,28 @@
 
 #include <algorithm>
 
+#include "tests/engine/checkers/e10_prefixes.h"
 #include "tests/engine/checkers/e2_blocks.h"
 #include "tests/engine/checkers/e3_endings.h"
 #include "tests/engine/checkers/e4_holds.h"
 #include "tests/engine/checkers/e5_tokens.h"
 #include "tests/engine/checkers/e6_progress.h"
+#include "tests/engine/checkers/e8_identity.h"
 #include "tests/engine/checkers/e9_bounds.h"
 
 namespace bessemer {
 namespace {
 
+// Streams of tokens that prompts are taken from.
+constexpr size_t kStreams = 4;
+
 int32_t between(Random& random, int64_t low, int64_t high) {
   return static_cast<int32_t>(random.between(low, high));
+}
+
+// Two values: nearly every lookup meets blocks that are others'.
+BlockHash one_of_two(BlockHash parent, std::span<const int32_t> ids) {
+  return {chain(parent, ids).low & 1, 0};
 }
 
 }  // namespace
@@ -27,15 +37,19 @@ SimulationConfig random_config(Random& random) {
   limits.max_len = between(random, 8, 80);
   limits.vocab_size = between(random, 10, 200);
   limits.steps_in_flight = between(random, 1, 3);
-  const int32_t groups = between(random, 1, 2);
+  const int32_t groups = between(random, 1, 2), tokens = between(random, 1, 9);
+  const bool one_size = random.chance(0.9);  // else there is no prefix cache
   for (int32_t g = 0; g < groups; ++g) {
     KvGroup group;
-    group.block_tokens = between(random, 1, 9);
+    group.block_tokens = one_size ? tokens : between(random, 1, 9);
     group.block_count = between(random, 4, 40);
     limits.groups.push_back(group);
   }
   config.options.step_tokens = between(random, 1, 64);
   config.options.max_waiting = between(random, 1, 12);
+  config.options.prefix_cache = random.chance(0.85);
+  config.options.hash_domain = random.next();
+  if (random.chance(0.2)) config.options.block_hash = one_of_two;
   config.arrival = 0.05 + 0.5 * random.uniform();
   config.cancel = random.chance(0.5) ? 0.05 : 0;
   if (random.chance(0.3)) config.bad_outcome = 0.01;
@@ -68,6 +82,11 @@ Simulation::Simulation(uint64_t seed, SimulationConfig config)
   checkers_.push_back(std::make_unique<AlwaysGoesOn>(complain));
   checkers_.push_back(
       std::make_unique<StaysWithinBounds>(complain, config_.limits, config_.options));
+  checkers_.push_back(std::make_unique<SharesWithinItsRoot>(complain, config_.limits));
+  // A mirror knows blocks by their hashes.
+  if (config_.options.block_hash == chain) {
+    checkers_.push_back(std::make_unique<CachesBeginnings>(complain, config_.options.hash_domain));
+  }
 }
 
 void Simulation::run(int32_t steps) {
@@ -99,12 +118,13 @@ Request Simulation::random_request() {
   request.id = AttemptId{++attempts_};
   const Limits& limits = config_.limits;
   const int64_t vocab = limits.vocab_size;
-  request.prompt.resize(static_cast<size_t>(random_.between(1, config_.longest_prompt)));
-  for (int32_t& id : request.prompt) id = between(random_, 0, vocab - 1);
-  if (random_.chance(0.3)) std::ranges::fill(request.prompt, 1);  // prefixes that are equal
+  request.prompt = random_prompt();
   request.n = random_.chance(0.3) ? between(random_, 1, config_.most_choices) : 1;
   request.max_tokens = between(random_, 1, config_.longest_answer);
-  request.sampling.seed = random_.below(5);
+  request.sampling.seed =
+      kRoots * random_.below(2) + (random_.chance(0.3) ? random_.below(kRoots) : 0);
+  request.cache_root = root_of_seed(request.sampling.seed);
+  request.cache_store = !random_.chance(config_.never_stored);
   const std::vector<int32_t> stops = {between(random_, 0, vocab - 1),
                                       between(random_, 0, vocab - 1)};
   if (random_.chance(0.7)) request.sampling.stop_ids = append(request.tokens, stops);
@@ -120,8 +140,34 @@ Request Simulation::random_request() {
   return request;
 }
 
+// The beginning of a stream and something of its own, or that alone.
+std::vector<int32_t> Simulation::random_prompt() {
+  const int64_t vocab = config_.limits.vocab_size;
+  const size_t length = static_cast<size_t>(random_.between(1, config_.longest_prompt));
+  std::vector<int32_t> prompt;
+  if (streams_.empty()) streams_.resize(kStreams);
+  if (random_.chance(config_.shared)) {
+    if (random_.chance(0.05)) fashion_ = random_.below(kStreams);
+    const size_t chosen = random_.chance(0.8) ? fashion_ : random_.below(kStreams);
+    const std::vector<int32_t>& stream = streams_[chosen];
+    const size_t most = std::min(length, stream.size());
+    const size_t taken = random_.chance(0.8) ? most : random_.below(most + 1);
+    prompt.assign(stream.begin(), stream.begin() + static_cast<ptrdiff_t>(taken));
+  }
+  if (random_.chance(0.3)) prompt.resize(std::max<size_t>(1, prompt.size()), 1);
+  while (prompt.size() < length) prompt.push_back(between(random_, 0, vocab - 1));
+  return prompt;
+}
+
 void Simulation::submit_someone() {
   Request request = random_request();
+  // The next turn of this conversation, or what others will begin with.
+  const int32_t vocab = config_.limits.vocab_size, max_len = config_.limits.max_len;
+  if (random_.chance(0.1) && request.max_tokens > 0 && request.prompt[0] < vocab) {
+    std::vector<int32_t>& stream = streams_[random_.below(kStreams)];
+    stream = request.prompt;
+    append(stream, fake::answer(request, 0, vocab, max_len).ids);
+  }
   for (const auto& checker : checkers_) checker->on_submit(request);
   live_.push_back(request.id);
   scheduler_.add(std::move(request), now_);
@@ -167,9 +213,12 @@ void Simulation::finish_step() {
 
 void Simulation::spoil(StepResult& result) {
   for (Outcome& outcome : result.outcomes) {
-    if (random_.chance(config_.bad_outcome)) outcome = {{}, {}, {}, Fault::numeric};
+    if (!random_.chance(config_.bad_outcome)) continue;
+    device_.spoil(static_cast<size_t>(&outcome - result.outcomes.data()));
+    outcome = {{}, {}, {}, Fault::numeric};
   }
   if (random_.chance(config_.bad_step)) {
+    for (size_t work = 0; work < result.outcomes.size(); ++work) device_.spoil(work);
     result.fault = Fault::device;
     result.outcomes.clear();
   }

@@ -21,6 +21,8 @@ struct SimulationConfig {
   double bad_step = 0;     // per step
   double lost_group = 0;   // per step
   int32_t longest_prompt = 40, longest_answer = 30, most_choices = 4;
+  double shared = 0.8;        // chance that a prompt begins as others do
+  double never_stored = 0.1;  // that what it computes is not shared
 };
 // Small enough that every bound is hit all the time.
 SimulationConfig random_config(Random& random);
@@ -41,6 +43,7 @@ class Simulation {
   void turn(bool users);
   void submit_someone();
   Request random_request();
+  std::vector<int32_t> random_prompt();
   void cancel_someone();
   void plan_all();
   void finish_step();
@@ -56,6 +59,8 @@ class Simulation {
   std::vector<std::unique_ptr<Checker>> checkers_;
   std::deque<StepPlan> launched_;
   std::vector<AttemptId> live_;
+  std::vector<std::vector<int32_t>> streams_;  // what shared prompts are beginnings of
+  size_t fashion_ = 0;                         // the one that most of them are of
   TimePoint now_{};
   uint64_t attempts_ = 0, steps_ = 0;
   int32_t void_steps_ = 0;

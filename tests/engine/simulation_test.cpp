@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 namespace bessemer {
@@ -17,8 +18,8 @@ uint64_t number_from(const char* name, uint64_t otherwise) {
 
 TEST(Simulation, InvariantsHoldForEverySeed) {
   const uint64_t first = number_from("BESSEMER_SIM_FIRST", 1);
-  const uint64_t seeds = number_from("BESSEMER_SIM_SEEDS", 300);
-  uint64_t steps = 0, preemptions = 0, finished = 0;
+  const uint64_t seeds = number_from("BESSEMER_SIM_SEEDS", 700);
+  uint64_t steps = 0, preemptions = 0, finished = 0, found = 0, asked = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     Simulation simulation(seed);
     simulation.run(150);
@@ -28,13 +29,15 @@ TEST(Simulation, InvariantsHoldForEverySeed) {
     steps += simulation.steps();
     preemptions += simulation.stats().preemptions;
     finished += simulation.stats().requests_finished;
+    asked += simulation.stats().prefix_tokens_asked;
+    found += simulation.stats().prefix_tokens_found;
   }
-  std::printf("%llu steps, %llu requests, %llu preemptions\n",
-              static_cast<unsigned long long>(steps), static_cast<unsigned long long>(finished),
-              static_cast<unsigned long long>(preemptions));
-  if (seeds >= 300) {
-    EXPECT_GE(steps, 20'000u);
-    EXPECT_GE(preemptions, 500u);  // the pressure is real
+  fmt::print("{} steps, {} requests, {} preemptions, {} of {} prompt tokens found in the cache\n",
+             steps, finished, preemptions, found, asked);
+  if (seeds >= 700) {
+    EXPECT_GE(steps, 100'000u);
+    EXPECT_GE(preemptions, 1'000u);  // the pressure is real
+    EXPECT_GE(found, asked / 20);    // and so is the sharing
   }
 }
 

@@ -23,10 +23,10 @@ TEST(BlockPool, ABlockReturnsWithItsLastOwner) {
   {
     BlockRef second = first.share();
     EXPECT_EQ(second.id(), first.id());
-    EXPECT_FALSE(first.is_only_owner());
+    EXPECT_FALSE(first.is_exclusive());
     first.reset();
     EXPECT_EQ(pool.free_count(), 1);
-    EXPECT_TRUE(second.is_only_owner());
+    EXPECT_TRUE(second.is_exclusive());
   }
   EXPECT_EQ(pool.free_count(), 2);
   pool.check();

@@ -216,5 +216,13 @@ TEST(BuildStart, SaysWhatIsNeededAndNothingElse) {
   EXPECT_EQ(rich.generate().banned_size(), 2);
 }
 
+TEST(BuildStart, ACacheSaltIsTheRootOfWhatIsShared) {
+  EXPECT_FALSE(build_start(prepared_completion(R"("max_tokens":3)"), 0, 9, "id").has_cache());
+  const auto salted = prepared_completion(R"("max_tokens":3,"cache_salt":"mine")");
+  const auto start = build_start(salted, 0, 9, std::string(16, 'x'));
+  EXPECT_EQ(start.cache().root(), "mine");
+  EXPECT_TRUE(required_feature_bits(start) >> 11 & 1) << "a worker must know it";
+}
+
 }  // namespace
 }  // namespace bessemer

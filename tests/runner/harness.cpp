@@ -23,7 +23,7 @@ std::unique_ptr<Harness> Harness::make(const HarnessOptions& options,
     run.slots = options.slots;
     run.step_tokens = options.step_tokens;
     run.kv_dtype = options.kv_dtype;
-    run.kv_cache_bytes = 64u << 20;
+    run.kv_cache_bytes = options.kv_cache_bytes;
     ASSIGN_OR_RETURN(h->runner_, ModelRunner::create(*h->backend_, std::move(model), run));
     return absl::OkStatus();
   };
@@ -33,6 +33,7 @@ std::unique_ptr<Harness> Harness::make(const HarnessOptions& options,
   }
   EngineOptions engine;
   engine.step_tokens = options.step_tokens;
+  engine.prefix_cache = options.prefix_cache;
   h->engine_ = std::make_unique<Engine>(
       engine, *h->runner_, h->clock_,
       [raw = h.get()](StepId, std::vector<EngineEvent> events) { raw->take(std::move(events)); });

@@ -19,6 +19,8 @@ struct HarnessOptions {
   std::string backend = "reference", isa;
   int32_t threads = 0, slots = 16, step_tokens = 64, max_len = 512;
   DType kv_dtype = DType::f32;
+  bool prefix_cache = true;
+  uint64_t kv_cache_bytes = 64u << 20;
 };
 
 struct Output {

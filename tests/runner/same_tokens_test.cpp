@@ -1,5 +1,6 @@
 // The same tokens, whatever the circumstances (E5): against llama.cpp, between backends, alone or
-// in company, in one piece or in chunks, the first time or the second, with one thread or several.
+// in company, in one piece or in chunks, the first time or the second, with one thread or several,
+// with a cold prefix, a warm one or one that somebody else is computing.
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -102,6 +103,10 @@ class SameTokens : public ::testing::TestWithParam<Variant> {
   static void TearDownTestSuite() { std::remove(quantised_path().c_str()); }
   std::unique_ptr<Harness> make(int32_t step_tokens = 64, int32_t threads = 0) {
     HarnessOptions options;
+    return make(options, step_tokens, threads);
+  }
+  std::unique_ptr<Harness> make(HarnessOptions options, int32_t step_tokens = 64,
+                                int32_t threads = 0) {
     options.backend = GetParam().backend;
     options.step_tokens = step_tokens;
     options.threads = threads;
@@ -145,6 +150,57 @@ TEST_P(SameTokens, TheFirstAndTheSecondTime) {
   const auto requests = random_requests(5, 3);
   const auto first = one_by_one(*harness, requests);
   EXPECT_EQ(one_by_one(*harness, requests), first);
+}
+
+// Requests of one system prompt, and each one's next turn, which begins with its own answer.
+std::vector<Request> conversations(int32_t count, uint64_t seed) {
+  Random random(seed);
+  std::vector<int32_t> shared{1};
+  while (shared.size() < 75) shared.push_back(static_cast<int32_t>(random.between(3, 511)));
+  std::vector<Request> requests = random_requests(count, seed);
+  for (Request& request : requests) {
+    request.prompt.resize(std::min<size_t>(request.prompt.size(), 40));
+    request.prompt.insert(request.prompt.begin(), shared.begin(), shared.end());
+  }
+  return requests;
+}
+
+TEST_P(SameTokens, WithAColdAWarmAndAPendingPrefix) {
+  HarnessOptions off;
+  off.prefix_cache = false;
+  auto requests = conversations(5, 6);
+  const auto without = make(off), cached = make(HarnessOptions{});
+  ASSERT_TRUE(without && cached);
+  for (int turn = 0; turn < 2; ++turn) {
+    const auto cold = one_by_one(*without, requests);
+    EXPECT_EQ(ids_of(cached->run(requests)), cold) << "together: one computes what all wait for";
+    EXPECT_EQ(ids_of(make(HarnessOptions{})->run(requests)), cold) << "the same, from nothing";
+    EXPECT_EQ(one_by_one(*cached, requests), cold) << "warm";
+    for (size_t i = 0; i < requests.size(); ++i) {
+      append(requests[i].prompt, cold[i][0]);
+      requests[i].prompt.push_back(7);
+    }
+  }
+  EXPECT_EQ(without->stats().prefix_tokens_found, 0u);
+  const EngineStats stats = cached->stats();
+  EXPECT_GT(stats.prefix_tokens_found * 10, stats.prefix_tokens_asked * 8);
+}
+
+// Room for little more than one sequence: blocks are evicted all the time, and choices preempted.
+TEST_P(SameTokens, UnderPressure) {
+  const auto requests = conversations(12, 7);
+  const auto undisturbed = one_by_one(*make(), requests);
+  HarnessOptions small;
+  small.max_len = 256;
+  const uint64_t block_bytes = make()->runner().limits().groups[0].block_bytes;
+  small.kv_cache_bytes = block_bytes * 18;
+  const auto harness = make(small);
+  ASSERT_TRUE(harness);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(ids_of(harness->run(requests)), undisturbed);
+  }
+  EXPECT_GT(harness->stats().preemptions, 0u);
+  EXPECT_GT(harness->stats().prefix_tokens_found, 0u);
 }
 
 TEST_P(SameTokens, WithAnyNumberOfThreads) {

@@ -43,6 +43,33 @@ class Lane final : public LaneClient {
   std::optional<grpc::Status> status_;
 };
 
+class KvStream final : public KvReader {
+ public:
+  KvStream(v1::State::Stub& stub, const v1::WatchKvRequest& request) {
+    context_.set_deadline(std::chrono::system_clock::now() + kPatience);
+    stream_ = stub.WatchKv(&context_, request);
+  }
+  ~KvStream() override {
+    context_.TryCancel();
+    if (!ended_) stream_->Finish();
+  }
+  std::optional<v1::KvUpdate> receive() override {
+    v1::KvUpdate update;
+    if (stream_->Read(&update)) return update;
+    return std::nullopt;
+  }
+  std::pair<int, std::string> status() override {
+    ended_ = true;
+    const grpc::Status status = stream_->Finish();
+    return {static_cast<int>(status.error_code()), status.error_message()};
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<v1::KvUpdate>> stream_;
+  bool ended_ = false;
+};
+
 class Client final : public WorkerClient {
  public:
   explicit Client(const std::string& address) {
@@ -87,6 +114,9 @@ class Client final : public WorkerClient {
     context.TryCancel();
     reader->Finish();
     return reports;
+  }
+  std::unique_ptr<KvReader> watch_kv(const v1::WatchKvRequest& request) override {
+    return std::make_unique<KvStream>(*state_, request);
   }
   // grpc.health.v1.HealthCheckResponse{status = 1}: field 1, value SERVING = 1, in wire form.
   bool serving() override {

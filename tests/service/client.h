@@ -34,6 +34,15 @@ class LaneClient {
   virtual std::pair<int, std::string> status() = 0;
 };
 
+// One WatchKv call.
+class KvReader {
+ public:
+  virtual ~KvReader() = default;  // hangs up
+  // nullopt: the stream has ended, or nothing came in time.
+  virtual std::optional<v1::KvUpdate> receive() = 0;
+  virtual std::pair<int, std::string> status() = 0;  // after receive() gave nothing
+};
+
 class WorkerClient {
  public:
   virtual ~WorkerClient() = default;
@@ -43,6 +52,7 @@ class WorkerClient {
   // Load reports until one satisfies `enough` or five seconds are over.
   virtual std::vector<v1::LoadReport> watch(uint32_t interval_ms,
                                             bool (*enough)(const v1::LoadReport&)) = 0;
+  virtual std::unique_ptr<KvReader> watch_kv(const v1::WatchKvRequest& request = {}) = 0;
   virtual bool serving() = 0;  // grpc.health.v1
 };
 std::unique_ptr<WorkerClient> connect(const std::string& address);

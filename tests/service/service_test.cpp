@@ -96,6 +96,101 @@ TEST_F(ServiceTest, ReportsItsLoadAtOnceAndPeriodically) {
   EXPECT_EQ(later.size(), 4u);
 }
 
+std::vector<uint32_t> long_prompt() {
+  std::vector<uint32_t> ids = kPrompt;
+  while (ids.size() < 40) ids.push_back(3 + static_cast<uint32_t>(ids.size()) * 7 % 500);
+  return ids;
+}
+
+TEST_F(ServiceTest, ReportsWhatItsPrefixCacheFinds) {
+  start();
+  const auto lane = client_->open_lane();
+  const Answer cold = ask(*lane, start_frame(1, long_prompt(), 4));
+  ASSERT_TRUE(cold.done);
+  EXPECT_EQ(cold.done->usage().cached(), 0u);
+  const auto again = [&](uint64_t attempt, const std::string& root) {
+    v1::RouterFrame frame = start_frame(attempt, long_prompt(), 4);
+    frame.mutable_start()->mutable_cache()->set_root(root);
+    Answer answer;
+    if (lane->send(frame)) read_answer(*lane, attempt, answer);
+    EXPECT_EQ(answer.ids, cold.ids);
+    return answer;
+  };
+  const Answer warm = again(2, "");
+  EXPECT_EQ(warm.admitted->matched_tokens(), 32u);
+  EXPECT_EQ(warm.done->usage().cached(), 32u);
+  EXPECT_EQ(again(3, "tenant").done->usage().cached(), 0u);
+  EXPECT_EQ(again(4, "tenant").done->usage().cached(), 32u);
+  const auto report = client_->watch(50, idle).back();
+  EXPECT_EQ(report.prefix_tokens_asked(), 160u);
+  EXPECT_EQ(report.prefix_tokens_found(), 64u);
+  EXPECT_EQ(report.pools(0).kv_cached(), 4u);  // two blocks of 16 under each root
+}
+
+TEST_F(ServiceTest, WithoutAPrefixCacheNothingIsFound) {
+  start({"prefix_cache=off"});
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(ask(*lane, start_frame(1, long_prompt(), 4)).done);
+  ASSERT_TRUE(lane->send(start_frame(2, long_prompt(), 4)));
+  Answer second;
+  read_answer(*lane, 2, second);
+  EXPECT_EQ(second.done->usage().cached(), 0u);
+  const auto reader = client_->watch_kv();
+  const auto update = reader->receive();
+  ASSERT_TRUE(update);
+  EXPECT_TRUE(update->exact() && update->runs().empty());
+}
+
+TEST_F(ServiceTest, TellsWatchersWhatItsPrefixCacheHolds) {
+  start({"max_watches=2"});
+  const auto early = client_->watch_kv();
+  const auto empty = early->receive();
+  ASSERT_TRUE(empty);
+  EXPECT_TRUE(empty->reset() && empty->exact() && empty->runs().empty());
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(ask(*lane, start_frame(1, long_prompt(), 4)).done);
+
+  // What a router would hash.
+  const uint64_t domain = client_->card()->hash_domain();
+  const std::vector<uint32_t> prompt = long_prompt();
+  const std::vector<int32_t> ids(prompt.begin(), prompt.end());
+  const BlockHash root = chain_root(domain, "");
+  const BlockHash first = chain(root, std::span(ids).first(16));
+  const BlockHash second = chain(first, std::span(ids).subspan(16, 16));
+  const auto check = [&](const v1::KvUpdate& update) {
+    ASSERT_EQ(update.runs_size(), 1);
+    EXPECT_EQ(update.runs(0).parent(), root.low);
+    EXPECT_THAT(update.runs(0).stored(), ElementsAre(first.low, second.low));
+    EXPECT_EQ(update.digest(), first.low ^ second.low);
+  };
+  const auto change = early->receive();
+  ASSERT_TRUE(change);
+  EXPECT_FALSE(change->reset());
+  EXPECT_EQ(change->seq(), 2u);
+  check(*change);
+
+  {
+    const auto late = client_->watch_kv();
+    const auto snapshot = late->receive();
+    ASSERT_TRUE(snapshot);
+    EXPECT_TRUE(snapshot->reset() && snapshot->exact());
+    check(*snapshot);
+    const auto third = client_->watch_kv();
+    EXPECT_FALSE(third->receive());
+    EXPECT_THAT(third->status().second, HasSubstr("max_watches"));
+  }
+  v1::WatchKvRequest elsewhere;
+  elsewhere.set_pool(1);
+  const auto none = client_->watch_kv(elsewhere);
+  EXPECT_FALSE(none->receive());
+  EXPECT_THAT(none->status().second, HasSubstr("no pool 1"));
+
+  worker_->signal(SIGTERM);
+  while (early->receive()) continue;
+  EXPECT_EQ(early->status().first, 0);
+  EXPECT_EQ(worker_->wait(10), 0);
+}
+
 TEST_F(ServiceTest, CancelGivesEverythingBack) {
   start();
   const auto lane = client_->open_lane();

@@ -67,6 +67,8 @@ TEST(StartRequest, CarriesEveryParameter) {
   g.set_prompt_logprobs(5);
   start.mutable_admission()->set_priority(-3);
   start.mutable_admission()->set_remaining_ms(1500);
+  start.mutable_cache()->set_root("tenant");
+  start.mutable_cache()->set_no_store(true);
   const Request request = accepted(start);
   const SamplingParams& p = request.sampling;
   EXPECT_EQ(p.seed, 99u);
@@ -89,6 +91,8 @@ TEST(StartRequest, CarriesEveryParameter) {
   EXPECT_EQ(request.top_logprobs, 0);
   EXPECT_EQ(request.prompt_logprobs, 5);
   EXPECT_EQ(request.priority, -3);
+  EXPECT_EQ(request.cache_root, "tenant");
+  EXPECT_FALSE(request.cache_store);
 }
 
 TEST(StartRequest, IgnoreEosLeavesOnlyTheRequestsOwnStops) {
@@ -140,10 +144,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SendUntil", [](auto& s) { s.set_send_until(1); }, v1::REJECT_UNSUPPORTED,
              "send_until"},
         Case{"DetachMs", [](auto& s) { s.set_detach_ms(1); }, v1::REJECT_UNSUPPORTED, "detach_ms"},
-        Case{"CacheRoot", [](auto& s) { s.mutable_cache()->set_root("x"); }, v1::REJECT_UNSUPPORTED,
-             "cache.root"},
-        Case{"NoStore", [](auto& s) { s.mutable_cache()->set_no_store(true); },
-             v1::REJECT_UNSUPPORTED, "no_store"},
+        Case{"LongCacheRoot", [](auto& s) { s.mutable_cache()->set_root(std::string(513, 'x')); },
+             v1::REJECT_BAD_INPUT, "cache.root has 513 bytes"},
         Case{"Weight", [](auto& s) { s.mutable_admission()->set_weight(2); },
              v1::REJECT_UNSUPPORTED, "weight"},
         Case{"Class", [](auto& s) { s.mutable_admission()->set_service_class(1); },

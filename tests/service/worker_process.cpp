@@ -89,6 +89,8 @@ int run_worker_process(int argc, char** argv) {
     if (key == "lease_ms") config.lease_ms = std::atoi(value.c_str());
     if (key == "max_lanes") config.max_lanes = std::atoi(value.c_str());
     if (key == "max_waiting") config.max_waiting = std::atoi(value.c_str());
+    if (key == "max_watches") config.max_watches = std::atoi(value.c_str());
+    if (key == "prefix_cache") config.prefix_cache = value != "off";
     if (key == "max_sequences") config.max_sequences = std::atoi(value.c_str());
   }
   return run_worker(config);

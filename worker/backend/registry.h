@@ -11,8 +11,8 @@
 namespace bessemer {
 
 struct BackendOptions {
-  int32_t threads = 0;             // CPU: 0 = what affinity and cgroup allow
-  std::string isa = {};            // CPU: "" = the best; "scalar", "avx2", "avx512": for tests
+  int32_t threads = 0;   // CPU: 0 = what affinity and cgroup allow
+  std::string isa = {};  // CPU: "" = the best; "scalar", "avx2", "avx512", "amx": for tests
   std::string plugin_folder = {};  // where libbessemer-<name>.so lie; "" = beside the binary
 };
 

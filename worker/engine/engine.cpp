@@ -155,6 +155,10 @@ void Engine::stop() {
   impl_->stop();
 }
 
+const KvEventLog& Engine::kv_events() const {
+  return impl_->scheduler.kv().events();
+}
+
 EngineStats Engine::stats() const {
   std::lock_guard lock(impl_->snapshot_mutex);
   return impl_->snapshot;

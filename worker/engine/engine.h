@@ -6,9 +6,11 @@
 #include <span>
 #include <vector>
 
+#include "common/block_hash.h"
 #include "common/clock.h"
 #include "worker/engine/request.h"
 #include "worker/engine/runner.h"
+#include "worker/kv/event_log.h"
 
 namespace bessemer {
 
@@ -19,6 +21,10 @@ struct EngineOptions {
   int32_t max_waiting = 256;
   // Requests not yet seen by the engine thread; beyond it submit() refuses.
   int32_t mailbox_capacity = 1024;
+  // Full KV blocks outlive their request, for those that begin alike.
+  bool prefix_cache = true;
+  uint64_t hash_domain = 0;      // the model card's
+  ChainHash block_hash = chain;  // tests take one whose values fall together
 };
 
 // A snapshot, taken after every pass.
@@ -31,7 +37,8 @@ struct EngineStats {
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
   int64_t step_us = 0;                                            // exponential mean
   double prefill_tokens_per_s = 0;  // exponential mean over steps with prompt rows
-  bool work_pending = false;        // requests that have not ended
+  uint64_t prefix_tokens_asked = 0, prefix_tokens_found = 0;  // of prompts that may read the cache
+  bool work_pending = false;                                  // requests that have not ended
 };
 
 class Engine {
@@ -54,6 +61,8 @@ class Engine {
   // in flight are not waited for: the runner may still answer them.
   void stop();
   EngineStats stats() const;
+  // Any thread: what the prefix cache holds, and how it changes.
+  const KvEventLog& kv_events() const;
 
  private:
   struct Impl;

@@ -25,6 +25,9 @@ struct Request {
   int32_t prompt_logprobs = -1;  // the same per prompt token
   int32_t priority = 0;          // higher goes first
   TimePoint deadline = TimePoint::max();
+  // Whose prefixes it may share: bytes that only requests of equal ones have; none: everybody's.
+  std::string cache_root;
+  bool cache_store = true;  // what it computes may be shared with later requests
 };
 
 enum class EndReason : uint8_t { stop, length, cancelled };
@@ -33,7 +36,7 @@ enum class RejectReason : uint8_t { queue_full, draining, too_large, bad_input }
 // In tokens.
 struct Usage {
   int32_t prompt = 0;
-  int32_t cached = 0;              // of the prompt, found in the prefix cache
+  int32_t cached = 0;              // of the prompt, found in the prefix cache when it started
   int32_t recomputed = 0;          // computed again after a preemption
   std::vector<int32_t> generated;  // per choice, as delivered: without the stop id
 };
@@ -52,6 +55,7 @@ struct Timing {
 struct Admitted {
   int32_t queue_position = 0;  // requests that wait before it
   int64_t backlog_tokens = 0;  // prompt tokens to be computed before its own
+  int32_t matched_tokens = 0;  // of its prompt, in the prefix cache as it came
 };
 struct Rejected {
   RejectReason reason;

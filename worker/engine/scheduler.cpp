@@ -17,6 +17,12 @@ std::vector<KvGroupSize> group_sizes(const Limits& limits) {
   return sizes;
 }
 
+// The rows of a request that failed like this may be the cause or the victims: others should not
+// begin with them.
+bool is_suspect(Fault fault) {
+  return fault == Fault::numeric || fault == Fault::device;
+}
+
 // One row and one logit row for every slot, so that running choices never wait for a budget.
 int32_t usable_slots(const Limits& limits, int32_t rows) {
   return std::min({limits.slots, rows, limits.logit_rows});
@@ -29,7 +35,9 @@ Scheduler::Scheduler(const EngineOptions& options, const Limits& limits)
       limits_(limits),
       rows_(std::min(options.step_tokens, limits.rows)),
       logit_rows_(limits.logit_rows),
-      kv_(group_sizes(limits)) {
+      kv_(group_sizes(limits), {.on = options.prefix_cache,
+                                .hash_domain = options.hash_domain,
+                                .hash = options.block_hash}) {
   CHECK(limits.drafts == 0 && limits.steps_in_flight >= 1 && limits.max_len >= 2);
   const int32_t slots = usable_slots(limits, rows_);
   CHECK(slots >= 1);
@@ -71,7 +79,9 @@ void Scheduler::add(Request request, TimePoint now) {
     s.kv = kv_.make_table();
     s.told.resize(limits_.groups.size());
   }
-  emit(r, Admitted{waiting, backlog_tokens()});
+  if (kv_.caches()) r.hashes = kv_.hashes_of(r.request.cache_root, r.request.prompt);
+  r.expected = rows_of(find_prefix(r.choices[0]));
+  emit(r, Admitted{waiting, backlog_tokens(), r.expected});
   next_deadline_ = std::min(next_deadline_, r.request.deadline);
   requests_.emplace(r.request.id, std::move(active));
   r.choices[0].phase = Phase::waiting;
@@ -103,7 +113,10 @@ std::vector<EngineEvent> Scheduler::take_events() {
 // Endings.
 
 void Scheduler::fail(ActiveRequest& request, Fault fault, const std::string& detail) {
-  for (Sequence& s : request.choices) leave_queues(s);
+  for (Sequence& s : request.choices) {
+    if (is_suspect(fault)) kv_.forget(s.kv);
+    leave_queues(s);
+  }
   emit(request, Failed{fault, detail});
   end_request(request);
 }
@@ -129,6 +142,7 @@ void Scheduler::hand_over_prompt(ActiveRequest& request) {
 void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
   Done done;
   done.usage.prompt = request.prompt_len();
+  done.usage.cached = request.found;
   done.usage.recomputed = request.recomputed;
   for (const Sequence& s : request.choices) {
     done.usage.generated.push_back(static_cast<int32_t>(s.output.size()));
@@ -156,6 +170,10 @@ void Scheduler::end_request(ActiveRequest& request) {
 
 void Scheduler::leave_queues(Sequence& s) {
   if (s.phase == Phase::waiting) waiting_.erase(s);
+  if (s.phase == Phase::pending) {
+    pending_.erase(s);
+    s.source = nullptr;
+  }
   if (s.phase == Phase::running) {
     running_.erase(s);
     give_up_slot(s);
@@ -169,6 +187,7 @@ void Scheduler::give_up_slot(Sequence& s) {
   closing_slots_.push_back(s.slot);
   free_slots_.push_back(s.slot);
   s.slot = -1;
+  wake_followers_of(s);
 }
 
 void Scheduler::retire_ended() {
@@ -185,7 +204,8 @@ int64_t Scheduler::backlog_tokens() const {
   for (const auto& [id, request] : requests_) {
     if (request->prompt_done) continue;
     const Sequence& leader = request->choices[static_cast<size_t>(request->leader)];
-    sum += request->prompt_len() - std::min(request->prompt_len(), leader.computed);
+    const int32_t there = request->is_started() ? leader.computed : request->expected;
+    sum += request->prompt_len() - std::min(request->prompt_len(), there);
   }
   return sum;
 }

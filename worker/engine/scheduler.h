@@ -12,6 +12,12 @@
 //
 // With two steps in flight a choice may be in step N + 1 when commit(N) ends it: what comes back
 // for it is dropped, and its blocks stay held until N + 1 has completed (K2).
+//
+// Prefixes. A choice that starts without blocks takes the longest prefix of its history that the
+// cache has. If a running choice of no lower priority is computing more of it, the choice is set
+// aside (pending) until that is done or its source stops running, and those behind it go on. Blocks
+// enter the cache when the step that computed their last row has come back without a fault: a step
+// that reads them is launched after that, and no reader can have read what turns out to be void.
 #pragma once
 #include <map>
 #include <memory>
@@ -85,14 +91,29 @@ class Scheduler {
   void plan_running(Pass& pass);
   void plan_waiting(Pass& pass, TimePoint now);
   bool secure_rows(Sequence& sequence, int32_t rows, Pass& pass);
-  bool can_start(const Sequence& sequence);
-  void start(Sequence& sequence, const Chunk& chunk, Pass& pass, TimePoint now);
+  bool can_start(const Sequence& sequence, const PrefixMatch& found);
+  void start(Sequence& sequence, const PrefixMatch& found, const Chunk& chunk, Pass& pass,
+             TimePoint now);
   void add_work(Sequence& sequence, const Chunk& chunk, Pass& pass);
   Sequence* last_waiting_holder() const;
   void preempt(Sequence& sequence);
   void fork_followers(ActiveRequest& request);
   StepPlan launch(Pass& pass, TimePoint now);
   void fail_head();
+
+  // scheduler_prefix.cpp
+  bool reads_cache(const ActiveRequest& request) const;
+  bool fills_cache(const ActiveRequest& request) const;
+  PrefixMatch find_prefix(const Sequence& sequence) const;
+  int32_t rows_of(const PrefixMatch& found) const;
+  void take_prefix(Sequence& sequence, const PrefixMatch& found);
+  int32_t blocks_to_come(const Sequence& source, const Sequence& sequence, int32_t found) const;
+  bool set_aside(Sequence& sequence, const PrefixMatch& found);
+  void wake(Sequence& sequence);
+  void wake_followers_of(const Sequence& source);
+  void wake_served();
+  void enter_blocks(const LaunchedWork& work);
+  void enter_block(Sequence& sequence);
 
   // scheduler_commit.cpp
   void settle(const LaunchedWork& work, const StepResult& result, const Outcome& outcome,
@@ -108,10 +129,12 @@ class Scheduler {
   const Limits limits_;
   const int32_t rows_, logit_rows_;  // of one step
   KvSpace kv_;                       // outlives every table
+  std::vector<int32_t> block_ids_;   // of the block that is being entered
+  std::vector<Replaced> replaced_;   // by it
 
   std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight
-  SequenceQueue running_, waiting_;
+  SequenceQueue running_, waiting_, pending_;
   std::vector<int32_t> free_slots_,
       closing_slots_;                    // closing: free too, but the runner is yet to be told
   std::vector<LaunchedStep> in_flight_;  // oldest first; at most limits_.steps_in_flight

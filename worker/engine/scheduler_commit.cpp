@@ -17,12 +17,12 @@ bool scores(Want want) {
   return want == Want::score || want == Want::score_and_sample;
 }
 
-// Launched before its choice's end was known. The prompt's scores are the whole request's, whoever
-// computed them.
+// Launched before its choice's end was known. The prompt's rows and scores are the whole request's,
+// whoever computed them: what befell them matters to those who go on.
 bool is_surplus(const LaunchedWork& work) {
   const ActiveRequest& request = *work.sequence->request;
   if (work.sequence->phase != Phase::ended) return false;
-  return request.live == 0 || !request.prompt_done || !scores(work.want);
+  return request.live == 0 || !request.prompt_done || work.begin >= request.prompt_len();
 }
 
 const char* describe(Fault fault) {
@@ -59,6 +59,9 @@ void Scheduler::commit(const StepResult& result, TimePoint now) {
   if (result.fault == Fault::group_lost) return lose_group();
   CHECK(result.fault != Fault::ok || result.outcomes.size() == step.works.size());
   for (size_t i = 0; i < step.works.size(); ++i) {
+    if (result.fault == Fault::ok && result.outcomes[i].fault == Fault::ok) {
+      enter_blocks(step.works[i]);
+    }
     if (is_surplus(step.works[i])) continue;
     if (result.fault != Fault::ok) {
       fail(*step.works[i].sequence->request, result.fault, describe(result.fault));
@@ -130,6 +133,7 @@ void Scheduler::lose_group() {
     step.is_void = true;
   }
   fail_all(Fault::group_lost, describe(Fault::group_lost));
+  kv_.clear_cache();
   closing_slots_.clear();
 }
 

@@ -19,6 +19,7 @@ bool only_draws(const Sequence& s) {
 std::optional<StepPlan> Scheduler::plan(TimePoint now) {
   expire(now);
   if (in_flight_.size() >= static_cast<size_t>(limits_.steps_in_flight)) return std::nullopt;
+  wake_served();
   for (;;) {
     Pass pass{StepBuilder(rows_, logit_rows_), 0, {}};
     make_room_for_urgent();
@@ -49,13 +50,17 @@ void Scheduler::expire(TimePoint now) {
 
 // A waiting choice displaces running ones of lower priority; equals only ever wait.
 void Scheduler::make_room_for_urgent() {
-  const auto found = std::ranges::find(waiting_, 0, [](const Sequence* s) { return s->in_flight; });
-  if (found == waiting_.end()) return;
-  const Sequence& head = **found;
   const auto priority = [](const Sequence& s) { return s.request->request.priority; };
-  while (!running_.empty() && priority(running_.last()) < priority(head)) {
+  for (;;) {
+    const auto head =
+        std::ranges::find(waiting_, 0, [](const Sequence* s) { return s->in_flight; });
+    if (head == waiting_.end() || running_.empty()) return;
+    Sequence& s = **head;
+    if (priority(running_.last()) >= priority(s)) return;
+    const PrefixMatch found = find_prefix(s);
+    if (set_aside(s, found)) continue;
     const int32_t headroom = static_cast<int32_t>(running_.size());
-    const bool has_room = kv_.room_for(head.kv, head.length(), headroom) != Room::none;
+    const bool has_room = kv_.room_for(s.kv, s.length(), headroom, found) != Room::none;
     if (has_room && !free_slots_.empty()) return;
     preempt(running_.last());
   }
@@ -136,7 +141,8 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
 
 // Waiting choices.
 
-// Strictly in order: nobody small overtakes somebody large, so nobody starves.
+// Strictly in order: nobody small overtakes somebody large, so nobody starves. Who waits for a
+// prefix that is being computed is passed over: it would only compute it too.
 void Scheduler::plan_waiting(Pass& pass, TimePoint now) {
   for (size_t i = 0; i < waiting_.size();) {
     Sequence& s = waiting_[i];
@@ -144,19 +150,22 @@ void Scheduler::plan_waiting(Pass& pass, TimePoint now) {
       ++i;
       continue;
     }
-    const Chunk chunk = next_chunk(s, pass.step.rows_left(), pass.step.logit_rows_left());
-    if (chunk.count < 1 || !can_start(s)) return;
-    start(s, chunk, pass, now);
+    if (free_slots_.empty() || pass.step.rows_left() < 1) return;
+    const PrefixMatch found = find_prefix(s);
+    if (set_aside(s, found)) continue;
+    const Chunk chunk =
+        next_chunk(s, pass.step.rows_left(), pass.step.logit_rows_left(), rows_of(found));
+    if (chunk.count < 1 || !can_start(s, found)) return;
+    start(s, found, chunk, pass, now);
   }
 }
 
 // A slot, and blocks for all of its history. While others run, one block is left for each of them,
 // so that what is started now is not displaced at once.
-bool Scheduler::can_start(const Sequence& s) {
-  if (free_slots_.empty()) return false;
+bool Scheduler::can_start(const Sequence& s, const PrefixMatch& found) {
   const int32_t headroom = static_cast<int32_t>(running_.size());
   for (;;) {
-    const Room room = kv_.room_for(s.kv, s.length(), headroom);
+    const Room room = kv_.room_for(s.kv, s.length(), headroom, found);
     if (room == Room::now) return true;
     if (room == Room::later || !running_.empty()) return false;
     Sequence* holder = last_waiting_holder();
@@ -165,8 +174,10 @@ bool Scheduler::can_start(const Sequence& s) {
   }
 }
 
-void Scheduler::start(Sequence& s, const Chunk& chunk, Pass& pass, TimePoint now) {
+void Scheduler::start(Sequence& s, const PrefixMatch& found, const Chunk& chunk, Pass& pass,
+                      TimePoint now) {
   ActiveRequest& request = *s.request;
+  take_prefix(s, found);
   request.started = std::min(request.started, now);
   if (request.slots++ == 0) ++running_requests_;
   waiting_.erase(s);
@@ -213,6 +224,8 @@ void Scheduler::fail_head() {
     head = running_[0].request;
   else if (!waiting_.empty())
     head = waiting_[0].request;
+  else if (!pending_.empty())
+    head = pending_[0].request;
   CHECK(head != nullptr);
   fail(*head, Fault::no_room,
        "nothing is running and there is no room for it: " + std::to_string(kv_.free_count()) +

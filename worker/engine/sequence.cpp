@@ -54,9 +54,9 @@ int32_t Chunk::logit_rows() const {
   return 0;
 }
 
-Chunk next_chunk(const Sequence& s, int32_t rows, int32_t logit_rows) {
+Chunk next_chunk(const Sequence& s, int32_t rows, int32_t logit_rows, int32_t found) {
   if (has_rows_to_score(s)) return scored_chunk(s, rows, logit_rows);
-  const int32_t left = s.rows_left();
+  const int32_t left = s.rows_left() - found;
   const int32_t count = std::min(left, rows);
   if (count < left) return {count, Want::nothing};
   if (logit_rows < 1) return {count - 1, Want::nothing};

@@ -16,7 +16,9 @@
 //   S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0, so that its
 //       whole history is known.
 //   S3  kv covers computed rows while the choice has a slot; a waiting one has blocks only as a
-//       fork.
+//       fork, a pending one has none.
+//   S4  A pending choice's source is running and will have entered `awaited` blocks into the cache
+//       if nothing stops it; whatever stops it wakes the pending ones.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -30,6 +32,7 @@ namespace bessemer {
 
 enum class Phase : uint8_t {
   following,  // waits for the leader's prompt, which it will share
+  pending,    // waits for a prefix that a running choice, most often another request's, computes
   waiting,    // could run; has no slot
   running,    // has a slot
   ended,
@@ -49,6 +52,8 @@ struct Sequence {
   int32_t high_water = 0;  // rows below it have been computed before: computing them again is waste
   KvTable kv;
   std::vector<int32_t> told;  // per KV group: blocks of `kv` that the slot's table has been told of
+  const Sequence* source = nullptr;  // while pending: who computes what it waits for,
+  int32_t awaited = 0;               // and how many blocks of it
 
   int32_t known() const;
   int32_t length() const;
@@ -71,6 +76,9 @@ struct ActiveRequest {
   int32_t score_next = 0;  // prompt rows whose scores have been asked for
   StepId progress_step = 0;  // of the last Progress: one a step
   int32_t recomputed = 0, preemptions = 0;
+  std::vector<BlockHash> hashes;  // of the prompt's full blocks, where there is a prefix cache
+  int32_t found = 0;              // prompt rows that the cache had when it started
+  int32_t expected = 0;           // prompt rows that it will not compute, as far as is known before
 
   int32_t prompt_len() const { return static_cast<int32_t>(request.prompt.size()); }
   bool is_started() const { return started != TimePoint::max(); }
@@ -87,6 +95,7 @@ struct Chunk {
 };
 // The largest chunk within the budgets. Rows that are scored want logits each, the last row one for
 // the draw.
-Chunk next_chunk(const Sequence& sequence, int32_t rows, int32_t logit_rows);
+// The first `found` rows are there already; they are none where rows are scored.
+Chunk next_chunk(const Sequence& sequence, int32_t rows, int32_t logit_rows, int32_t found = 0);
 
 }  // namespace bessemer

@@ -52,7 +52,8 @@ struct Open {
   Range history;            // tokens: prompt + what was already accepted (resumed, preempted)
   SamplingParams sampling;  // its ranges point into tokens and floats of the same plan
 };
-// ints: table[group][at + i] = blocks[i]; -1 = left the window.
+// ints: table[group][at + i] = blocks[i], behind the table's end or in the place of blocks that hold
+// the same; -1 = left the window.
 struct Grow {
   int32_t slot = 0, group = 0, at = 0;
   Range blocks;

@@ -75,7 +75,7 @@ StepPlan StepBuilder::finish(StepId id, TimePoint now, std::vector<int32_t> clos
   launched_.id = plan_.id = id;
   launched_.at = now;
   plan_.close = std::move(close);
-  for (const CopyOnWrite& copy : launched_.copies) {
+  for (const CopyOnWrite& copy : copies_) {
     Move move;
     move.id = id;
     move.group = copy.group;

@@ -18,7 +18,6 @@ struct LaunchedStep {
   StepId id = 0;
   TimePoint at{};
   std::vector<LaunchedWork> works;  // as in the plan
-  std::vector<CopyOnWrite> copies;  // hold their sources until the copies have been made
   int32_t prefill_rows = 0;
   bool is_void = false;  // the group was lost: only the runner's answer is waited for
 };
@@ -31,8 +30,9 @@ class StepBuilder {
   void open(const Sequence& sequence);
   // Tells the slot of the blocks it does not know yet.
   void grow(Sequence& sequence);
-  // Where KvSpace::grow puts the copies that this step must make.
-  std::vector<CopyOnWrite>& copies() { return launched_.copies; }
+  // Where KvSpace::grow puts the copies that this step must make. The builder holds their sources
+  // until it is destroyed, which must not be before the step counts as launched.
+  std::vector<CopyOnWrite>& copies() { return copies_; }
   // Counts the rows as launched.
   void work(Sequence& sequence, const Chunk& chunk);
 
@@ -47,6 +47,7 @@ class StepBuilder {
  private:
   StepPlan plan_;
   LaunchedStep launched_;
+  std::vector<CopyOnWrite> copies_;
   int32_t rows_left_, logit_rows_left_;
 };
 

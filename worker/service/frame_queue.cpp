@@ -101,6 +101,7 @@ struct Spell {
   void operator()(const Admitted& e) const {
     out.mutable_admitted()->set_queue_pos(static_cast<uint32_t>(e.queue_position));
     out.mutable_admitted()->set_backlog_tokens(static_cast<uint64_t>(e.backlog_tokens));
+    out.mutable_admitted()->set_matched_tokens(static_cast<uint32_t>(e.matched_tokens));
   }
   void operator()(const Rejected& e) const {
     out.mutable_rejected()->set_reason(reject_reason(e.reason));

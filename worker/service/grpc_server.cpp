@@ -42,7 +42,7 @@ class GrpcServer final : public WorkerServer {
 
   Status start() override;
   int32_t port() const override { return port_; }
-  void on_step() override { state_->on_tick(clock_.now()); }
+  void on_step() override { state_->on_step(clock_.now()); }
   void drain(uint32_t deadline_ms) override;
   void stop(Duration grace) override;
 

@@ -41,6 +41,7 @@ class Hub {
     engine_->cancel(attempt, choices);
   }
   EngineStats stats() const { return engine_->stats(); }
+  const KvEventLog& kv_events() const { return engine_->kv_events(); }
 
   void drain();
   bool draining() const { return draining_.load(std::memory_order_acquire); }

@@ -27,6 +27,7 @@ v1::Load to_load(const EngineStats& stats, uint64_t seq) {
   load.set_step_us(static_cast<uint32_t>(stats.step_us));
   load.set_kv_free(unsigned_of(
       stats.kv_free + stats.kv_cached));  // a cached block is given up as soon as it is needed
+  load.set_kv_cached(unsigned_of(stats.kv_cached));
   load.set_kv_total(unsigned_of(stats.kv_total));
   load.set_engine_steps(stats.steps);
   load.set_work_pending(stats.work_pending);

@@ -16,7 +16,7 @@ std::vector<uint32_t> offered_features() {
   for (const Feature feature :
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
-        Feature::banned_sequences, Feature::typical_p}) {
+        Feature::banned_sequences, Feature::typical_p, Feature::cache_root}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
@@ -27,6 +27,9 @@ namespace {
 using Check = std::optional<Refusal>;
 
 constexpr size_t kRequestIdBytes = 16;
+// A root is kept for each first block of the prefix cache, so it is no place for documents: a keyed
+// hash, or a salt as clients send it.
+constexpr size_t kMaxCacheRootBytes = 512;
 constexpr int32_t kMaxIds = std::numeric_limits<int32_t>::max();
 
 Refusal unsupported(const std::string& field) {
@@ -75,8 +78,6 @@ Check check_unbuilt(const v1::Start& start) {
            {start.has_kv(), "kv"},
            {start.send_until() != 0, "send_until"},
            {start.detach_ms() != 0, "detach_ms"},
-           {!start.cache().root().empty(), "cache.root"},
-           {start.cache().no_store(), "cache.no_store"},
            {admission.weight() != 0, "admission.weight"},
            {admission.service_class() != 0, "admission.service_class"},
            {!input.parts().empty(), "input.parts"},
@@ -90,6 +91,12 @@ Check check_unbuilt(const v1::Start& start) {
   }
   if (!start.has_generate()) return bad_input("no task is given");
   return std::nullopt;
+}
+
+Check check_cache(const v1::Start& start) {
+  const size_t bytes = start.cache().root().size();
+  if (bytes <= kMaxCacheRootBytes) return std::nullopt;
+  return bad_input(fmt::format("cache.root has {} bytes, more than {}", bytes, kMaxCacheRootBytes));
 }
 
 Check check_lengths(const v1::Start& start, const WorkerFacts& facts) {
@@ -201,6 +208,8 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
   if (g.has_logprobs()) request.top_logprobs = static_cast<int32_t>(g.logprobs());
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
   request.priority = start.admission().priority();
+  request.cache_root = start.cache().root();
+  request.cache_store = !start.cache().no_store();
   set_sampling(g, facts, request);
   const Status valid = validate_sampling(request.sampling, request.tokens, request.floats,
                                          static_cast<int32_t>(facts.card.vocab_size()));
@@ -218,6 +227,7 @@ int64_t prompt_tokens(const v1::Start& start) {
 std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& facts) {
   if (auto refusal = check_identity(start, facts)) return refusal;
   if (auto refusal = check_unbuilt(start)) return refusal;
+  if (auto refusal = check_cache(start)) return refusal;
   if (auto refusal = check_lengths(start, facts)) return refusal;
   if (auto refusal = check_counts(start.generate(), facts)) return refusal;
   auto parameters = parameters_of(start, facts);

@@ -6,12 +6,15 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <unistd.h>
 
 #include "bessemer/v1/cluster.grpc.pb.h"
+#include "worker/service/kv_watch.h"
 #include "worker/service/load.h"
+#include "worker/service/watch_stream.h"
 
 namespace bessemer {
 namespace {
@@ -32,23 +35,38 @@ uint64_t resident_bytes() {
 
 class StateSet;
 
-class Watch final : public grpc::ServerWriteReactor<v1::LoadReport>,
-                    public std::enable_shared_from_this<Watch> {
+class LoadStream final : public WatchStream<v1::LoadReport>,
+                         public std::enable_shared_from_this<LoadStream> {
  public:
-  Watch(StateSet& home, uint32_t interval_ms) : home_(home), watch_(interval_ms) {}
+  LoadStream(StateSet& home, uint32_t interval_ms) : home_(home), watch_(interval_ms) {}
   void on_tick(const EngineStats& stats, TimePoint now);
-  void close();
 
  private:
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override { close(); }
+  void fill(const EngineStats& stats, TimePoint now, v1::LoadReport& report);
   void OnDone() override;
 
   StateSet& home_;
-  std::mutex mutex_;
   LoadWatch watch_;
-  v1::LoadReport report_;
-  bool writing_ = false, closing_ = false, finished_ = false;
+};
+
+// Changes wait for the next tick, so that they travel together; a snapshot, or more changes than
+// one update holds, follow each other at the reader's speed.
+class KvStream final : public WatchStream<v1::KvUpdate>,
+                       public std::enable_shared_from_this<KvStream> {
+ public:
+  KvStream(StateSet& home, const v1::WatchKvRequest& request);
+  void on_tick() {
+    offer([this](v1::KvUpdate& update) { return watch_.next(update); });
+  }
+
+ private:
+  bool follow_up(v1::KvUpdate& update) override {
+    return watch_.is_behind() && watch_.next(update);
+  }
+  void OnDone() override;
+
+  StateSet& home_;
+  KvWatch watch_;
 };
 
 // Sends `bytes` from beginning to end; nothing else is ever sent.
@@ -75,20 +93,13 @@ class TokenizerStream final : public grpc::ServerWriteReactor<v1::TokenizerChunk
   v1::TokenizerChunk chunk_;
 };
 
-template <typename Message>
-class RefusedStream final : public grpc::ServerWriteReactor<Message> {
- public:
-  explicit RefusedStream(const grpc::Status& status) { this->Finish(status); }
-  void OnDone() override { delete this; }
-};
-
 class StateSet final : public StateService, public v1::State::CallbackService {
  public:
   StateSet(const WorkerFacts& f, size_t max_watches, Hub& h, const Clock& c)
       : facts(f), hub(h), clock(c), max_watches_(max_watches) {}
   ~StateSet() override {
     std::unique_lock lock(mutex_);
-    none_left_.wait(lock, [&] { return watches_.empty(); });
+    none_left_.wait(lock, [&] { return watches() == 0; });
   }
 
   grpc::ServerUnaryReactor* GetModelCard(grpc::CallbackServerContext* context,
@@ -99,39 +110,59 @@ class StateSet final : public StateService, public v1::State::CallbackService {
   grpc::ServerWriteReactor<v1::LoadReport>* WatchLoad(grpc::CallbackServerContext* context,
                                                       const v1::WatchLoadRequest* request) override;
 
+  grpc::ServerWriteReactor<v1::KvUpdate>* WatchKv(grpc::CallbackServerContext* context,
+                                                  const v1::WatchKvRequest* request) override;
+
   grpc::Service* service() override { return this; }
+  void on_step(TimePoint now) override;
   void on_tick(TimePoint now) override;
   void close() override;
-  void remove(const std::shared_ptr<Watch>& watch) {
-    std::lock_guard lock(mutex_);
-    watches_.erase(watch);
-    if (watches_.empty()) none_left_.notify_all();
-  }
+  void remove(const std::shared_ptr<LoadStream>& watch) { remove_from(loads_, watch); }
+  void remove(const std::shared_ptr<KvStream>& watch) { remove_from(kvs_, watch); }
 
   const WorkerFacts& facts;
   Hub& hub;
   const Clock& clock;
 
  private:
-  std::vector<std::shared_ptr<Watch>> snapshot() const {
+  template <typename Stream>
+  using Streams = std::set<std::shared_ptr<Stream>>;
+
+  size_t watches() const { return loads_.size() + kvs_.size(); }
+  // The new stream, or why there is none.
+  template <typename Stream, typename Make>
+  std::variant<std::shared_ptr<Stream>, grpc::Status> add_to(Streams<Stream>& streams, Make&& make);
+  template <typename Stream>
+  void remove_from(Streams<Stream>& streams, const std::shared_ptr<Stream>& stream) {
     std::lock_guard lock(mutex_);
-    return {watches_.begin(), watches_.end()};
+    streams.erase(stream);
+    if (watches() == 0) none_left_.notify_all();
+  }
+  template <typename Stream>
+  std::vector<std::shared_ptr<Stream>> all_of(const Streams<Stream>& streams) const {
+    std::lock_guard lock(mutex_);
+    return {streams.begin(), streams.end()};
   }
 
   const size_t max_watches_;
   mutable std::mutex mutex_;
   std::condition_variable none_left_;
-  std::set<std::shared_ptr<Watch>> watches_;
+  Streams<LoadStream> loads_;
+  Streams<KvStream> kvs_;
   bool closed_ = false;
 };
+
+grpc::Status no_pool(uint32_t pool) {
+  return {grpc::StatusCode::NOT_FOUND,
+          "no pool " + std::to_string(pool) + ": this worker has pool 0"};
+}
 
 grpc::ServerUnaryReactor* StateSet::GetModelCard(grpc::CallbackServerContext* context,
                                                  const v1::GetModelCardRequest* request,
                                                  v1::ModelCard* card) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   if (request->pool() != 0) {
-    reactor->Finish({grpc::StatusCode::NOT_FOUND,
-                     "no pool " + std::to_string(request->pool()) + ": this worker has pool 0"});
+    reactor->Finish(no_pool(request->pool()));
     return reactor;
   }
   *card = facts.card;
@@ -150,32 +181,55 @@ grpc::ServerWriteReactor<v1::TokenizerChunk>* StateSet::GetTokenizer(
   return new TokenizerStream(facts.vocabulary);
 }
 
+template <typename Stream, typename Make>
+std::variant<std::shared_ptr<Stream>, grpc::Status> StateSet::add_to(Streams<Stream>& streams,
+                                                                     Make&& make) {
+  std::lock_guard lock(mutex_);
+  if (closed_) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "this worker is shutting down");
+  }
+  if (watches() >= max_watches_) {
+    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
+                        "this worker has " + std::to_string(watches()) +
+                            " load and cache watches open, its limit (max_watches)");
+  }
+  return *streams.insert(make()).first;
+}
+
 grpc::ServerWriteReactor<v1::LoadReport>* StateSet::WatchLoad(grpc::CallbackServerContext*,
                                                               const v1::WatchLoadRequest* request) {
-  std::shared_ptr<Watch> watch;
-  {
-    std::lock_guard lock(mutex_);
-    if (closed_)
-      return new RefusedStream<v1::LoadReport>(
-          {grpc::StatusCode::UNAVAILABLE, "this worker is shutting down"});
-    if (watches_.size() >= max_watches_) {
-      return new RefusedStream<v1::LoadReport>({grpc::StatusCode::RESOURCE_EXHAUSTED,
-                                                "this worker has " +
-                                                    std::to_string(watches_.size()) +
-                                                    " load watches open, its limit (max_watches)"});
-    }
-    watch = std::make_shared<Watch>(*this, request->interval_ms());
-    watches_.insert(watch);
+  const auto added =
+      add_to(loads_, [&] { return std::make_shared<LoadStream>(*this, request->interval_ms()); });
+  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
+    return new RefusedStream<v1::LoadReport>(*refusal);
   }
-  watch->on_tick(hub.stats(), clock.now());
-  return watch.get();
+  const auto& stream = std::get<std::shared_ptr<LoadStream>>(added);
+  stream->on_tick(hub.stats(), clock.now());
+  return stream.get();
+}
+
+grpc::ServerWriteReactor<v1::KvUpdate>* StateSet::WatchKv(grpc::CallbackServerContext*,
+                                                          const v1::WatchKvRequest* request) {
+  if (request->pool() != 0) return new RefusedStream<v1::KvUpdate>(no_pool(request->pool()));
+  const auto added = add_to(kvs_, [&] { return std::make_shared<KvStream>(*this, *request); });
+  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
+    return new RefusedStream<v1::KvUpdate>(*refusal);
+  }
+  const auto& stream = std::get<std::shared_ptr<KvStream>>(added);
+  stream->on_tick();
+  return stream.get();
+}
+
+void StateSet::on_step(TimePoint now) {
+  const auto streams = all_of(loads_);
+  if (streams.empty()) return;
+  const EngineStats stats = hub.stats();
+  for (const auto& stream : streams) stream->on_tick(stats, now);
 }
 
 void StateSet::on_tick(TimePoint now) {
-  const auto watches = snapshot();
-  if (watches.empty()) return;
-  const EngineStats stats = hub.stats();
-  for (const auto& watch : watches) watch->on_tick(stats, now);
+  on_step(now);
+  for (const auto& stream : all_of(kvs_)) stream->on_tick();
 }
 
 void StateSet::close() {
@@ -183,41 +237,39 @@ void StateSet::close() {
     std::lock_guard lock(mutex_);
     closed_ = true;
   }
-  for (const auto& watch : snapshot()) watch->close();
+  for (const auto& stream : all_of(loads_)) stream->close();
+  for (const auto& stream : all_of(kvs_)) stream->close();
 }
 
-void Watch::on_tick(const EngineStats& stats, TimePoint now) {
-  std::lock_guard lock(mutex_);
-  if (writing_ || closing_ || !watch_.due(stats, now)) return;
-  report_.Clear();
-  report_.set_incarnation(home_.facts.incarnation);
-  *report_.add_pools() = watch_.say(stats, now);
-  report_.set_draining(home_.hub.draining());
-  report_.set_tokens_generated(stats.tokens_generated);
-  report_.set_tokens_prefilled(stats.tokens_prefilled);
-  report_.set_requests_finished(stats.requests_finished);
-  report_.set_resident_bytes(resident_bytes());
-  writing_ = true;
-  StartWrite(&report_);
+void LoadStream::on_tick(const EngineStats& stats, TimePoint now) {
+  offer([&](v1::LoadReport& report) {
+    if (!watch_.due(stats, now)) return false;
+    fill(stats, now, report);
+    return true;
+  });
 }
 
-void Watch::close() {
-  std::lock_guard lock(mutex_);
-  closing_ = true;
-  if (writing_ || finished_) return;
-  finished_ = true;
-  Finish(grpc::Status::OK);
+void LoadStream::fill(const EngineStats& stats, TimePoint now, v1::LoadReport& report) {
+  report.Clear();
+  report.set_incarnation(home_.facts.incarnation);
+  *report.add_pools() = watch_.say(stats, now);
+  report.set_draining(home_.hub.draining());
+  report.set_tokens_generated(stats.tokens_generated);
+  report.set_tokens_prefilled(stats.tokens_prefilled);
+  report.set_requests_finished(stats.requests_finished);
+  report.set_resident_bytes(resident_bytes());
+  report.set_prefix_tokens_asked(stats.prefix_tokens_asked);
+  report.set_prefix_tokens_found(stats.prefix_tokens_found);
 }
 
-void Watch::OnWriteDone(bool ok) {
-  std::lock_guard lock(mutex_);
-  writing_ = false;
-  if (finished_ || (ok && !closing_)) return;
-  closing_ = finished_ = true;
-  Finish(grpc::Status::OK);
+void LoadStream::OnDone() {
+  home_.remove(shared_from_this());
 }
 
-void Watch::OnDone() {
+KvStream::KvStream(StateSet& home, const v1::WatchKvRequest& request)
+    : home_(home), watch_(home.hub.kv_events(), home.facts.incarnation, request) {}
+
+void KvStream::OnDone() {
   home_.remove(shared_from_this());
 }
 

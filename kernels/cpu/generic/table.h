@@ -14,6 +14,7 @@ constexpr Kernels make_table(const char* name) {
                  matmul<TileFormat::i8_min_f32>, matmul<TileFormat::i8_half>,
                  matmul<TileFormat::i8_half_min>, matmul<TileFormat::f32>, matmul<TileFormat::f16>,
                  matmul<TileFormat::bf16>},
+      .matmul_scratch = [](int32_t) { return size_t{0}; },
       .attend = attend,
       .rms_norm = rms_norm,
       .add = add_rows,

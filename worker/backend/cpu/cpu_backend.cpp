@@ -31,12 +31,17 @@ StatusOr<WeightPtr> CpuBackend::pack(std::span<const WeightPart> parts) {
   ASSIGN_OR_RETURN(WeightPtr weight, PackedWeight::pack(parts, *pool_));
   if (!own(*weight).any_quantised() || weight->in_features() <= widest_) return weight;
   const size_t bytes = activation_bytes(weight->in_features()) * size_t{kSliceRows};
+  const size_t each = host::round_up(kernels_.matmul_scratch(weight->in_features()));
+  const size_t scratch_bytes = each * static_cast<size_t>(pool_->threads());
   host::Array<std::byte> wider = host::allocate_array<std::byte>(bytes);
-  if (!wider) {
-    return absl::ResourceExhaustedError("cannot allocate " + std::to_string(bytes) +
+  host::Array<std::byte> scratch = host::allocate_array<std::byte>(scratch_bytes);
+  if (!wider || !scratch) {
+    return absl::ResourceExhaustedError("cannot allocate " + std::to_string(bytes + scratch_bytes) +
                                         " bytes for quantised activations");
   }
   activations_ = std::move(wider);
+  product_scratch_ = std::move(scratch);
+  product_scratch_bytes_ = each;
   widest_ = weight->in_features();
   return weight;
 }
@@ -89,7 +94,7 @@ StatusOr<const kernels::Kernels*> choose_kernels(const std::string& isa) {
   const std::string needed(kernels::needed_features(isa));
   if (needed.empty()) {
     return absl::InvalidArgumentError(
-        "'" + isa + "' is no instruction set of the cpu backend; use scalar, avx2 or avx512");
+        "'" + isa + "' is no instruction set of the cpu backend; use scalar, avx2, avx512 or amx");
   }
   return absl::FailedPreconditionError(
       "instruction set '" + isa + "' needs " + needed +

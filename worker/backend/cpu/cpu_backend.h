@@ -90,9 +90,11 @@ class CpuBackend final : public Backend {
 
   const kernels::Kernels& kernels_;
   const std::unique_ptr<ThreadPool> pool_;
-  const host::Array<float> scratch_;    // kernels::kAttentionScratch for each thread
-  host::Array<std::byte> activations_;  // kSliceRows rows of the widest quantised weight
-  int32_t widest_ = 0;                  // its columns
+  const host::Array<float> scratch_;        // kernels::kAttentionScratch for each thread
+  host::Array<std::byte> activations_;      // kSliceRows rows of the widest quantised weight
+  int32_t widest_ = 0;                      // its columns
+  host::Array<std::byte> product_scratch_;  // kernels' matmul_scratch() of those for each thread
+  size_t product_scratch_bytes_ = 0;        // a thread's
   host::StepRing steps_;
   std::vector<int32_t> first_task_;  // of each sequence in attend(); sized by begin_step()
   uint64_t last_ticket_ = 0;

@@ -19,7 +19,7 @@ Mat rows_of(Mat mat, int32_t first, int32_t count) {
 // How the product with one segment is cut. A task is a run of tiles times a block of rows: the
 // rows' activations stay in the second cache while the tiles pass over them.
 struct Cut {
-  static constexpr int32_t kRowsPerTask = 64;
+  static constexpr int32_t kRowsPerTask = kernels::kMatmulRows;
   // Eight tasks a thread even out what other processes take; fewer than four tiles are not worth a
   // claim.
   static constexpr int32_t kTasksPerThread = 8, kLeastTiles = 4;
@@ -68,18 +68,20 @@ void CpuBackend::multiply(const Mat& out, const Mat& x, const PackedWeight& w,
   const size_t stride =
       quantised ? activation_bytes(x.cols) : sizeof(float) * static_cast<size_t>(x.row_stride);
   const auto kernel = kernels_.matmul[static_cast<size_t>(segment.format)];
-  pool_->run(cut.tasks(), [&](int32_t task, int32_t) {
+  pool_->run(cut.tasks(), [&](int32_t task, int32_t thread) {
     const int32_t tile = cut.first_tile(task), row = cut.first_row(task), output = tile * kTileRows;
-    kernel({.tiles = segment.tiles + static_cast<size_t>(tile) * segment.tile_bytes,
-            .tile_bytes = segment.tile_bytes,
-            .outputs = std::min(cut.tiles_per_task * kTileRows, segment.rows - output),
-            .depth = x.cols,
-            .x = rows + static_cast<size_t>(row) * stride,
-            .x_stride_bytes = stride,
-            .rows = std::min(Cut::kRowsPerTask, x.rows - row),
-            .out = out.row<float>(row) + segment.first_row + output,
-            .out_stride = out.row_stride,
-            .bias = w.bias() ? w.bias() + segment.first_row + output : nullptr});
+    kernel(
+        {.tiles = segment.tiles + static_cast<size_t>(tile) * segment.tile_bytes,
+         .tile_bytes = segment.tile_bytes,
+         .outputs = std::min(cut.tiles_per_task * kTileRows, segment.rows - output),
+         .depth = x.cols,
+         .x = rows + static_cast<size_t>(row) * stride,
+         .x_stride_bytes = stride,
+         .rows = std::min(Cut::kRowsPerTask, x.rows - row),
+         .out = out.row<float>(row) + segment.first_row + output,
+         .out_stride = out.row_stride,
+         .bias = w.bias() ? w.bias() + segment.first_row + output : nullptr,
+         .scratch = product_scratch_.get() + static_cast<size_t>(thread) * product_scratch_bytes_});
   });
 }
 
