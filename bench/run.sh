@@ -1,15 +1,89 @@
 #!/usr/bin/env bash
-# Runs every benchmark of a build and stores the results with commit and CPU.
-#   bench/run.sh build/release
+# Runs benchmarks of a build and stores the results, with commit and machine, in bench/results.
+#   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
+#   bench/run.sh build/release serve                one part: micro, engine, router, serve, plot; several: serve plot
+#   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
+# BENCH_MODEL  a GGUF file (default: SmolLM2-135M Q4_1 from the cache; `bessemer pull smollm2` fetches it)
+# BENCH_PEER   a shell command that starts the peer, with {port}; "none": ours alone; default: llama.cpp (bench/peer_llama.sh)
 set -euo pipefail
 build=$1
+shift
+parts=${*:-micro engine router serve plot}
 cd "$(dirname "$0")/.."
-commit=$(git rev-parse --short HEAD)
+die() { echo "bench: $*" >&2; exit 1; }
+
+commit=$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- . ':!bench/results' || echo -dirty)
 cpu=$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | tr -s ' ' '-' | tr -cd 'A-Za-z0-9-' | sed 's/^-//')
 mkdir -p bench/results
-echo "== kernels against the roofline (about a minute)"
-"$build/bin/bench_micro" --json "bench/results/micro-$cpu-$commit.json"
-echo "== what scheduling and sampling cost the host"
-"$build/bin/bench_engine" --benchmark_out="bench/results/engine-$cpu-$commit.json" --benchmark_out_format=json
-echo "== what the router adds"
-"$build/bin/bessemer_router_overhead" --out "bench/results/router_overhead-$cpu-$commit.json" --commit "$commit"
+out() { echo "bench/results/$1-$cpu-$commit.json"; }
+
+micro() {
+  echo "== kernels against the roofline (about a minute)"
+  "$build/bin/bench_micro" --json "$(out micro)"
+}
+
+engine() {
+  echo "== what scheduling and sampling cost the host"
+  "$build/bin/bench_engine" --benchmark_out="$(out engine)" --benchmark_out_format=json
+}
+
+router() {
+  echo "== what the router adds"
+  "$build/bin/bessemer_router_overhead" --out "$(out router_overhead)" --commit "$commit"
+}
+
+# The rows of design/TARGETS.md that concern a server. Names that begin alike would share a file: keep them different.
+serve_rows() {
+  cat <<'ROWS'
+c1 --requests 4 --concurrency 1 --input 200 --output 128
+c4 --requests 12 --concurrency 4 --input 200 --output 128
+c16 --requests 32 --concurrency 16 --input 200 --output 128
+busy --requests 2 --concurrency 1 --input 200 --output 128 --busy CORES
+prefix --workload shared-prefix --requests 16 --concurrency 16 --prefix 1500 --input 1532 --output 16
+start --workload start
+ROWS
+}
+
+serve() {
+  local model=${BENCH_MODEL:-${BESSEMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bessemer}/models/SmolLM2-135M-Instruct.Q4_1.gguf}
+  [ -f "$model" ] || die "no model at $model. Remedy: $build/bessemer pull smollm2, or BENCH_MODEL=file.gguf"
+  model=${model/#$HOME\//\~/}  # as a shell reads it: results name no home
+  local bin=
+  if [ -z "${BENCH_PEER:-}" ]; then
+    bin=$(bench/peer_llama.sh)
+    bin=${bin/#$HOME\//\~/}
+  fi
+  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags peer slots
+  while read -r name flags; do
+    [[ $wanted == *" $name "* ]] || continue
+    flags=${flags/CORES/$(nproc)}
+    # The peer gets all cores, as ours does, and a slot for each client with room for the longest prompt.
+    slots=1
+    [[ $flags =~ --concurrency\ ([0-9]+) ]] && slots=${BASH_REMATCH[1]}
+    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * 2048)) --no-webui"
+    [ -n "$bin" ] || peer=$BENCH_PEER
+    local vs=(--vs-exec "$peer")
+    if [ "$peer" = none ]; then vs=(); fi
+    echo "== serve, $name: $flags"
+    # shellcheck disable=SC2086
+    "$build/bin/bessemer_bench_serve" --exec "$build/bessemer serve --model $model --workers 1 --port {port}" "${vs[@]}" \
+      --repeats "${BENCH_REPEATS:-5}" --commit "$commit" --json "$(out "serve-$name")" $flags
+  done < <(serve_rows)
+  echo "== against the targets"
+  python3 bench/targets.py bench/results --cpu "$cpu" --commit "$commit"
+}
+
+plot() {
+  echo "== pictures"
+  deploy/setup/python.sh
+  build/venv/bin/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt ||
+    die "pip could not install bench/requirements.txt; is PyPI reachable from here?"
+  build/venv/bin/python bench/plot.py bench/results --cpu "$cpu" --commit "$commit"
+}
+
+for part in $parts; do
+  case $part in
+    micro | engine | router | serve | plot) "$part" ;;
+    *) die "no part '$part' (have: micro engine router serve plot)" ;;
+  esac
+done

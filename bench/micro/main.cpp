@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   const bench::Machine machine{
-      .cpu = bench::cpu_name(),
+      .host = bench::this_host(),
       .isa = options.isa.empty() ? kernels::best_kernels().name : options.isa,
       .threads = options.threads > 0 ? options.threads : cpu::usable_processors()};
   const bench::Ceilings ceilings(machine.isa, machine.threads);

@@ -47,16 +47,9 @@ Measured measure(const Case& c, const Ceilings& ceilings, double seconds) {
           .bound = memory_time > arithmetic_time ? "memory" : "arithmetic"};
 }
 
-std::string cpu_name() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 void print_machine(const Machine& machine, const Ceilings& ceilings) {
-  std::printf("%s, %s, %d threads\n", machine.cpu.c_str(), machine.isa.c_str(), machine.threads);
+  std::printf("%s\n%s, %d threads\n", describe(machine.host).c_str(), machine.isa.c_str(),
+              machine.threads);
   std::printf("ceilings now: memory %.1f GB/s, int8 %.0f GOP/s, f32 %.0f GFLOP/s\n\n",
               ceilings.read_gb_s(), ceilings.int8_gop_s(), ceilings.f32_gflop_s());
   std::printf("%-40s %12s %9s %9s %10s\n", "kernel", "us a call", "GB/s", "GOP/s", "roofline");
@@ -80,8 +73,10 @@ bool write_json(const std::string& path, const Machine& machine,
                      {"ceiling", row.ceiling},
                      {"bound", row.bound}});
   }
-  const json::object document = {
-      {"cpu", machine.cpu}, {"isa", machine.isa}, {"threads", machine.threads}, {"cases", cases}};
+  const json::object document = {{"host", to_json(machine.host)},
+                                 {"isa", machine.isa},
+                                 {"threads", machine.threads},
+                                 {"cases", cases}};
   std::ofstream file(path);
   file << json::serialize(document) << "\n";
   return static_cast<bool>(file);

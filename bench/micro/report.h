@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/common/host.h"
 #include "bench/micro/cases.h"
 #include "bench/micro/ceilings.h"
 
@@ -21,10 +22,10 @@ struct Measured {
 Measured measure(const Case& c, const Ceilings& ceilings, double seconds);
 
 struct Machine {
-  std::string cpu, isa;
+  Host host;
+  std::string isa;
   int32_t threads = 0;
 };
-std::string cpu_name();
 void print_machine(const Machine& machine, const Ceilings& ceilings);
 void print_row(const Measured& row);
 // False: the file cannot be written.

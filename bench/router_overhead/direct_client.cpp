@@ -8,7 +8,7 @@
 #include "bench/mock_worker/mock_model.h"
 #include "router/upstream/worker_session.h"
 
-namespace bessemer {
+namespace bessemer::bench {
 namespace {
 
 int64_t now_us() {
@@ -34,14 +34,15 @@ class Recorder final : public SessionObserver {
         const auto* row = std::get_if<TokenRow>(&item.what);
         if (row == nullptr) continue;
         const int64_t then = static_cast<int64_t>(row->ids[0]) - MockModel::kFirstNumber;
-        latency.add(((now - then) % kTimedWindowUs + kTimedWindowUs) % kTimedWindowUs);
+        latency.add(
+            static_cast<double>(((now - then) % kTimedWindowUs + kTimedWindowUs) % kTimedWindowUs));
       }
     }
   }
 
   std::atomic<bool> up{false}, measuring{false};
   std::mutex mutex;
-  Latency latency;
+  Samples latency;
 };
 
 void sleep_for(double seconds) {
@@ -50,7 +51,7 @@ void sleep_for(double seconds) {
 
 }  // namespace
 
-Latency run_direct(const std::string& address, int streams, double warm_up_s, double measure_s) {
+Samples run_direct(const std::string& address, int streams, double warm_up_s, double measure_s) {
   Recorder recorder;
   WorkerSessionOptions options;
   options.address = address;
@@ -81,4 +82,4 @@ Latency run_direct(const std::string& address, int streams, double warm_up_s, do
   return std::move(recorder.latency);
 }
 
-}  // namespace bessemer
+}  // namespace bessemer::bench

@@ -3,12 +3,12 @@
 #pragma once
 #include <string>
 
-#include "bench/router_overhead/latency.h"
+#include "bench/common/samples.h"
 
-namespace bessemer {
+namespace bessemer::bench {
 
 // `streams` attempts of the mock worker at `address` for warm_up_s + measure_s; latencies of the
 // second part.
-Latency run_direct(const std::string& address, int streams, double warm_up_s, double measure_s);
+Samples run_direct(const std::string& address, int streams, double warm_up_s, double measure_s);
 
-}  // namespace bessemer
+}  // namespace bessemer::bench

@@ -14,7 +14,7 @@
 
 #include "bench/mock_worker/mock_model.h"
 
-namespace bessemer {
+namespace bessemer::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -125,7 +125,8 @@ void Load::take_line(Stream& stream, std::string_view line, int64_t now) {
     }
     if (measuring_) {
       result_.tokens++;
-      result_.added.add((now - number % kTimedWindowUs + kTimedWindowUs) % kTimedWindowUs);
+      const int64_t age = (now - number % kTimedWindowUs + kTimedWindowUs) % kTimedWindowUs;
+      result_.added.add(static_cast<double>(age));
     }
     number = 0;
   }
@@ -164,4 +165,4 @@ LoadResult run_load(const LoadOptions& options, const std::function<void()>& on_
   return Load(options).run(on_measure);
 }
 
-}  // namespace bessemer
+}  // namespace bessemer::bench

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/router_overhead/latency.h"
+#include "bench/common/samples.h"
 
-namespace bessemer {
+namespace bessemer::bench {
 
 struct LoadOptions {
   uint16_t port = 0;
@@ -20,7 +20,7 @@ struct LoadOptions {
 };
 
 struct LoadResult {
-  Latency added;  // from the emission in the worker to the client's read, of each token
+  Samples added;  // from the emission in the worker to the client's read, of each token
   int64_t tokens = 0, sends = 0, requests = 0, errors = 0;
   double seconds = 0;
 };
@@ -28,4 +28,4 @@ struct LoadResult {
 // `on_measure` is called when the warm-up is over.
 LoadResult run_load(const LoadOptions& options, const std::function<void()>& on_measure);
 
-}  // namespace bessemer
+}  // namespace bessemer::bench

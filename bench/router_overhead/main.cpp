@@ -11,15 +11,16 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bench/common/host.h"
+#include "bench/common/process.h"
 #include "bench/mock_worker/mock_worker.h"
 #include "bench/router_overhead/direct_client.h"
 #include "bench/router_overhead/load_client.h"
-#include "bench/router_overhead/process.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "router/router.h"
 
-namespace bessemer {
+namespace bessemer::bench {
 namespace {
 
 constexpr int kEndless = 30'000;  // tokens: more than any measurement sees
@@ -103,11 +104,11 @@ json::object measure_direct(int streams, int64_t step_us, double seconds) {
   if (pipe(ends) != 0) std::abort();
   client.pid = fork();
   if (client.pid == 0) {
-    Latency latency = run_direct("127.0.0.1:" + std::to_string(mock.port), streams, 1, seconds);
-    const int64_t figures[2] = {latency.quantile(0.5), latency.quantile(0.99)};
+    Samples latency = run_direct("127.0.0.1:" + std::to_string(mock.port), streams, 1, seconds);
+    const double figures[2] = {latency.quantile(0.5), latency.quantile(0.99)};
     std::_Exit(write(ends[1], figures, sizeof figures) == sizeof figures ? 0 : 1);
   }
-  int64_t figures[2] = {0, 0};
+  double figures[2] = {0, 0};
   if (read(ends[0], figures, sizeof figures) != sizeof figures)
     std::fprintf(stderr, "the direct client failed\n");
   stop(client);
@@ -152,8 +153,7 @@ int run(const Arguments& arguments) {
   json::object all{{"benchmark", "router_overhead"},
                    {"commit", arguments.commit},
                    {"command", arguments.command},
-                   {"cpu", cpu_model()},
-                   {"cores", static_cast<int64_t>(sysconf(_SC_NPROCESSORS_ONLN))},
+                   {"host", to_json(this_host())},
                    {"router_threads", arguments.router_threads},
                    {"time", std::time(nullptr)},
                    {"rows", std::move(rows)}};
@@ -164,10 +164,10 @@ int run(const Arguments& arguments) {
 }
 
 }  // namespace
-}  // namespace bessemer
+}  // namespace bessemer::bench
 
 int main(int argc, char** argv) {
-  bessemer::Arguments arguments;
+  bessemer::bench::Arguments arguments;
   CLI::App app("What the router adds to each token");
   app.add_option("--out", arguments.out,
                  "JSON file to write, e.g. bench/results/router_overhead.json");
@@ -176,5 +176,5 @@ int main(int argc, char** argv) {
   app.add_option("--router-threads", arguments.router_threads, "cores of the router");
   CLI11_PARSE(app, argc, argv);
   for (int i = 0; i < argc; i++) arguments.command += (i == 0 ? "" : " ") + std::string(argv[i]);
-  return bessemer::run(arguments);
+  return bessemer::bench::run(arguments);
 }

@@ -6,18 +6,10 @@
 #include <string_view>
 
 #include "cli/run/interrupts.h"
+#include "common/server_address.h"
 #include "common/status.h"
 
 namespace bessemer {
-
-struct ServerAddress {
-  std::string host = "127.0.0.1";
-  std::string port = "8000";
-  std::string url() const;  // "http://[::1]:8000"
-};
-// "http://host:port", "host:port" or "host" (an IPv6 host in brackets); InvalidArgument for
-// anything else (https is not spoken here).
-StatusOr<ServerAddress> parse_server_url(const std::string& url);
 
 struct HttpAnswer {
   int status = 0;

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Sets what `bench/run.sh serve` stored beside the targets, in one table.
+
+    targets.py bench/results [--cpu NAME] [--commit HASH]
+
+Of each row the newest file of the given machine and commit (default: of all) is taken. A row without a file says so.
+"""
+import argparse
+import json
+import pathlib
+import sys
+
+# (what, row, phase, figure, least ratio against the peer or None, most of our own figure or None)
+TARGETS = [
+    ("output tokens/s, 1 stream", "c1", "fixed", "output_tokens_per_s", 1.3, None),
+    ("output tokens/s, 4 streams", "c4", "fixed", "output_tokens_per_s", 2, None),
+    ("output tokens/s, 16 streams", "c16", "fixed", "output_tokens_per_s", 3, None),
+    ("TTFT p50, 16 with one cold prefix, ms", "prefix", "cold", "ttft_ms_p50", 10, None),
+    ("TTFT p50, 16 with one warm prefix, ms", "prefix", "warm", "ttft_ms_p50", 4, None),
+    ("process start to first token, ms", "start", "start", "start_to_first_token_ms", None, 250),
+    ("memory after 16 streams, MiB", "c16", "fixed", "memory_mib", None, None),
+    ("of that not mapped from files, MiB", "c16", "fixed", "anonymous_memory_mib", None, None),
+]
+KEPT_UNDER_LOAD = 0.40  # share of an undisturbed stream's tokens/s with one busy process per core
+
+
+def newest(folder, cpu, commit):
+    """{row: document} of the files serve-*-CPU-COMMIT.json; of several of a row the newest."""
+    rows = {}
+    for path in sorted(folder.glob("serve-*.json"), key=lambda path: path.stat().st_mtime):
+        if cpu in path.name and path.stem.endswith(commit):
+            rows[path.stem.split("-")[1]] = json.loads(path.read_text())
+    return rows
+
+
+def figure_of(rows, row, phase, name):
+    """The compared figure, or None."""
+    for one in rows.get(row, {}).get("phases", []):
+        if one["phase"] == phase:
+            return next((figure for figure in one["figures"] if figure["name"] == name), None)
+    return None
+
+
+def number(value):
+    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def lines(rows):
+    """[what, ours, peer's, ratio, target, verdict], one list a target."""
+    for what, row, phase, name, least_ratio, most in TARGETS:
+        figure = figure_of(rows, row, phase, name)
+        if figure is None:
+            yield [what, "not measured", "", "", "", ""]
+            continue
+        ratio = figure.get("ratio")
+        met = figure["a"] <= most if most else ratio >= least_ratio if least_ratio and ratio else None
+        target = f"<= {most}" if most else f">= {least_ratio}x" if least_ratio else ""
+        yield [what, number(figure["a"]), number(figure.get("b")), f"{ratio:.2f}x" if ratio else "", target,
+               "" if met is None else "met" if met else "missed"]
+    alone, shared = (figure_of(rows, row, "fixed", "output_tokens_per_s") for row in ("c1", "busy"))
+    if alone and shared:
+        kept = [f"{shared[side] / alone[side]:.0%}" if alone.get(side) and shared.get(side) else "-" for side in "ab"]
+        yield ["kept of 1 stream with a busy process per core", *kept, "", f">= {KEPT_UNDER_LOAD:.0%}",
+               "met" if shared["a"] >= KEPT_UNDER_LOAD * alone["a"] else "missed"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--cpu", default="", help="part of the file names")
+    parser.add_argument("--commit", default="", help="end of the file names")
+    options = parser.parse_args()
+    rows = newest(options.folder, options.cpu, options.commit)
+    if not rows:
+        print(f"targets: no results of '{options.cpu}' '{options.commit}' in {options.folder}; run bench/run.sh first",
+              file=sys.stderr)
+        return 1
+    some = next(iter(rows.values()))
+    servers = [server["software"] for server in some["servers"]]
+    print(f"{some['servers'][0]['model']} on {some['host']['cpu']}, {some['host']['processors']} processors: "
+          f"{' '.join(some['host']['features'])}")
+    head = ["", servers[0], servers[1] if len(servers) > 1 else "", "ratio", "target", ""]
+    table = [head, *lines(rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+    for line in table:
+        print("  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]).rstrip())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
