@@ -1,4 +1,6 @@
 // The `bessemer` command: one binary for router, worker, supervisor and tools.
+#include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -6,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/config/fields.h"
 #include "cli/config/flags.h"
@@ -92,10 +95,17 @@ class CommandLine {
     visit_fields(log, FlagAdder(*sub, "", "Logging"));
   }
 
-  // True: --print-config was answered.
-  bool printed(const std::string& yaml) const {
-    if (process_.print_config) fmt::print("{}", yaml);
-    return process_.print_config;
+  // An exit status where nothing is to be started: a wrong setting, or --print-config was answered.
+  std::optional<int> answered(const LogConfig& log, const std::string& yaml) const {
+    constexpr std::array kLevels = {"trace", "debug", "info", "warn", "error", "off"};
+    if (std::ranges::find(kLevels, log.level) == kLevels.end()) {
+      fmt::print(stderr, "bessemer: log_level = \"{}\" is none of {}\n", log.level,
+                 fmt::join(kLevels, ", "));
+      return 1;
+    }
+    if (!process_.print_config) return std::nullopt;
+    fmt::print("{}", yaml);
+    return 0;
   }
   void start_log(const LogConfig& log, const std::string& name) const {
     init_log(process_.log_name.empty() ? name : process_.log_name, log.level, log.json);
@@ -107,7 +117,7 @@ class CommandLine {
         "Examples:\n  bessemer serve\n  bessemer serve --model model.gguf --workers 2 --port 8000\n"
         "  bessemer serve --config cluster.yaml --print-config",
         [this] {
-          if (printed(print_yaml(serve_))) return 0;
+          if (const auto code = answered(serve_.log, print_yaml(serve_))) return *code;
           start_log(serve_.log, "serve");
           return serve_command(serve_, environment_);
         });
@@ -132,7 +142,7 @@ class CommandLine {
         "router", "run a router in front of workers that run elsewhere",
         "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
           if (router_.cache_dir.empty()) router_.cache_dir = environment_.cache_dir;
-          if (printed(print_yaml(router_, log_))) return 0;
+          if (const auto code = answered(log_, print_yaml(router_, log_))) return *code;
           start_log(log_, "router");
           return run_router(router_);
         });
@@ -144,7 +154,7 @@ class CommandLine {
     CLI::App* sub =
         command("worker", "run one worker: a model, served to routers over gRPC",
                 "Example:\n  bessemer worker --model smollm2 --host 0.0.0.0 --port 9000", [this] {
-                  if (printed(print_yaml(worker_, log_))) return 0;
+                  if (const auto code = answered(log_, print_yaml(worker_, log_))) return *code;
                   start_log(log_, "worker");
                   return start_worker();
                 });

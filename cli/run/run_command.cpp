@@ -42,6 +42,14 @@ std::string trimmed(const std::string& text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+void print_speed(const Turn& turn, std::FILE* to) {
+  if (turn.tokens <= 0) return;
+  const double decode_s = turn.total_s - turn.first_token_s;
+  const double rate = decode_s > 0 ? static_cast<double>(turn.tokens - 1) / decode_s : 0.0;
+  fmt::print(to, "({} tokens, first after {:.2f} s, then {:.1f} tokens/s)\n", turn.tokens,
+             turn.first_token_s, rate);
+}
+
 class Terminal {
  public:
   Terminal(Chat& chat, const RunOptions& options, const Environment& environment)
@@ -94,11 +102,7 @@ class Terminal {
     if (turn->interrupted) fmt::print("(stopped)\n");
     if (turn->finish_reason == "length")
       fmt::print("(cut off: max_tokens or the context was reached)\n");
-    if (stats_ && turn->tokens > 0) {
-      const double decode_s = turn->total_s - turn->first_token_s;
-      fmt::print("({} tokens, first after {:.2f} s, then {:.1f} tokens/s)\n", turn->tokens,
-                 turn->first_token_s, decode_s > 0 ? (turn->tokens - 1) / decode_s : 0.0);
-    }
+    if (stats_) print_speed(*turn, stdout);
   }
 
   // False: leave.
@@ -188,6 +192,7 @@ int answer_once(Chat& chat, const RunOptions& options) {
     return 1;
   }
   fmt::print("\n");
+  if (options.stats) print_speed(*turn, stderr);  // standard output is the answer's alone
   return turn->interrupted ? 130 : 0;
 }
 

@@ -102,6 +102,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void on_abort(Abort reason);
 
   void admit(Run& run);
+  static void add_score(Run& run, TokenReport report);
   void deliver_scores(Run& run);
   void stop_finished(Run& run);
   bool all_admitted() const;

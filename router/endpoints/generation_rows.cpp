@@ -112,24 +112,25 @@ void Generation::on_choice_end(Run& run, const v1::ChoiceEnd& end) {
   call_.core.stats.generated_tokens.add(static_cast<uint64_t>(choice.generated() - before));
 }
 
+void Generation::add_score(Run& run, TokenReport report) {
+  const auto length = characters(report.chosen.bytes);
+  run.prompt_scores.push_back(std::move(report));
+  run.prompt_characters += length;
+}
+
 void Generation::on_prompt_logprobs(Run& run, const v1::PromptLogprobs& scores) {
   const ValidRequest& request = prepared_->request;
   const Tokenizer& tokenizer = *prepared_->model->text->tokenizer;
   const auto& ids = prepared_->prompts[run.prompt].ids;
   const int32_t top = std::max(request.prompt_logprobs, request.echo ? request.top_logprobs : -1);
-  const auto add = [&](TokenReport report) {
-    const auto length = characters(report.chosen.bytes);
-    run.prompt_scores.push_back(std::move(report));
-    run.prompt_characters += length;
-  };
   while (run.prompt_scores.size() < scores.first() && run.prompt_scores.size() < ids.size()) {
-    add(bare_report(ids[run.prompt_scores.size()], tokenizer, run.prompt_characters));
+    add_score(run, bare_report(ids[run.prompt_scores.size()], tokenizer, run.prompt_characters));
   }
   for (const auto& token : scores.tokens()) {
     if (token.ids_size() == 0 || token.ids_size() != token.values_size() ||
         run.prompt_scores.size() >= ids.size())
       break;
-    add(make_report(token, tokenizer, top, run.prompt_characters));
+    add_score(run, make_report(token, tokenizer, top, run.prompt_characters));
   }
 }
 
@@ -138,11 +139,16 @@ void Generation::deliver_scores(Run& run) {
   if (run.scores_delivered) return;
   run.scores_delivered = true;
   const ValidRequest& request = prepared_->request;
-  if (run.prompt_scores.empty()) return;
+  const bool echoes = request.echo && request.top_logprobs >= 0;
+  if (!echoes && request.prompt_logprobs < 0) return;
+  const auto& ids = prepared_->prompts[run.prompt].ids;
+  if (run.prompt_scores.empty()) {  // a single token has none, and no event comes
+    add_score(run, bare_report(ids.front(), *prepared_->model->text->tokenizer, 0));
+  }
   if (request.prompt_logprobs >= 0) {
     answer_->prompt_logprobs(static_cast<int32_t>(run.prompt), run.prompt_scores);
   }
-  if (!request.echo || request.top_logprobs < 0) return;
+  if (!echoes) return;
   for (auto& report : run.prompt_scores) {
     if (report.top.size() > static_cast<size_t>(request.top_logprobs))
       report.top.resize(static_cast<size_t>(request.top_logprobs));

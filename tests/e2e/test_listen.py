@@ -23,3 +23,9 @@ def test_what_is_no_address_is_refused_by_the_name_of_its_flag(model, flag):
                             text=True, timeout=60)
     assert result.returncode == 1
     assert f"{flag} must be an IP address of this machine" in result.stderr and "localhorst" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "router", "worker"])
+def test_a_log_level_that_is_none(command):
+    result = subprocess.run([BINARY, command, "--log-level", "loud"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1 and 'log_level = "loud" is none of trace, debug, info' in result.stderr

@@ -204,6 +204,13 @@ def run(*args, **options):
     return subprocess.run([BINARY, "run", *args], capture_output=True, text=True, timeout=60, **options)
 
 
+def test_the_speed_of_one_answer(cluster):
+    if default_model() is None:
+        pytest.skip("no chat model: run `bessemer pull smollm2`")
+    result = run("--url", cluster.url, "--stats", "--max-tokens", "4", "Hi there")
+    assert result.returncode == 0 and "(4 tokens, first after" in result.stderr and "tokens/s" not in result.stdout
+
+
 def test_one_question(cluster):
     if default_model() is None:
         pytest.skip("no chat model: run `bessemer pull smollm2`")

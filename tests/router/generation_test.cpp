@@ -261,6 +261,25 @@ TEST_F(GenerationTest, LogprobsAndEcho) {
   EXPECT_EQ(echo_only.at("usage").at("completion_tokens"), 0);
 }
 
+// The first token has no score, and a prompt may have no other.
+TEST_F(GenerationTest, EchoOfASingleToken) {
+  add_script("xyz");
+  start();
+  const std::string head = R"({"model":"mock","prompt":"h","max_tokens":2,)";
+  const auto echo = parse(post("/v1/completions", head + R"("echo":true,"logprobs":1})").body)
+                        .at("choices")
+                        .at(0);
+  EXPECT_EQ(echo.at("text"), "hxy");
+  ASSERT_EQ(echo.at("logprobs").at("tokens").as_array().size(), 3u);
+  EXPECT_EQ(echo.at("logprobs").at("tokens").at(0), "h");
+  EXPECT_TRUE(echo.at("logprobs").at("token_logprobs").at(0).is_null());
+  EXPECT_EQ(echo.at("logprobs").at("text_offset").at(1), 1);
+  const auto scored =
+      parse(post("/v1/completions", head + R"("prompt_logprobs":1})").body).at("choices").at(0);
+  ASSERT_EQ(scored.at("prompt_logprobs").as_array().size(), 1u);
+  EXPECT_TRUE(scored.at("prompt_logprobs").at(0).is_null());
+}
+
 TEST_F(GenerationTest, LongPromptsGoThroughThePoolAndInChunks) {
   mock_.model.max_model_len = 200'000;
   mock_.timing.prefill_tok_s = 1e9;
