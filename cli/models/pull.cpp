@@ -117,7 +117,7 @@ StatusOr<std::string> pull(const CatalogEntry& entry, const Environment& environ
                                        error.message() +
                                        "; set BESSEMER_CACHE to a folder that can be written");
   }
-  const std::string target = folder + "/" + std::string(entry.file);
+  std::string target = folder + "/" + std::string(entry.file);
   ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(target + ".lock"));
   ASSIGN_OR_RETURN(const bool present,
                    matches(target, entry.bytes, entry.sha256, environment.terminal));

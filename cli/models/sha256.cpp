@@ -19,12 +19,13 @@ StatusOr<std::string> sha256_file(const std::string& path,
   EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
   std::vector<char> buffer(1 << 20);
   uint64_t done = 0;
-  while (const size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
+  while (std::feof(file.get()) == 0 && std::ferror(file.get()) == 0) {
+    const size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get());
     EVP_DigestUpdate(digest.get(), buffer.data(), count);
     done += count;
     if (progress) progress(done);
   }
-  if (std::ferror(file.get())) return absl::DataLossError(path + ": read error");
+  if (std::ferror(file.get()) != 0) return absl::DataLossError(path + ": read error");
   unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
   EVP_DigestFinal_ex(digest.get(), bytes, &length);

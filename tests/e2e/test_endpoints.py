@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from cluster import wait_until
+
 
 def test_probes(cluster):
     for path in ("/health", "/livez", "/readyz"):
@@ -29,6 +31,7 @@ def test_metrics_count_requests(cluster, client, name):
 
     before = value('bessemer_router_requests_total{endpoint="/v1/completions"'), value("bessemer_router_generated_tokens_total")
     client.completions.create(model=name, prompt="Once", max_tokens=3, extra_body={"ignore_eos": True})
+    wait_until(lambda: value('bessemer_router_requests_total{endpoint="/v1/completions"') > before[0], 2, "counted, once it has left")
     after = value('bessemer_router_requests_total{endpoint="/v1/completions"'), value("bessemer_router_generated_tokens_total")
     assert after[0] == before[0] + 1 and after[1] == before[1] + 3
 
