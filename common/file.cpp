@@ -13,7 +13,8 @@ StatusOr<std::string> read_file(const std::string& path, size_t limit_bytes) {
   if (file == nullptr)
     return absl::NotFoundError("cannot read " + path + ": " + std::strerror(errno));
   std::string text, piece(size_t{64} << 10, '\0');
-  while (const size_t count = std::fread(piece.data(), 1, piece.size(), file.get())) {
+  while (std::feof(file.get()) == 0 && std::ferror(file.get()) == 0) {
+    const size_t count = std::fread(piece.data(), 1, piece.size(), file.get());
     text.append(piece, 0, count);
     if (text.size() > limit_bytes) {
       return absl::ResourceExhaustedError(path + " is longer than " + std::to_string(limit_bytes) +
