@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "bench/serve/outcome.h"
-#include "bench/serve/sse.h"
 #include "common/json.h"
+#include "common/sse.h"
 
 namespace bessemer::bench {
 

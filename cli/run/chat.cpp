@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
-#include "cli/run/sse_reader.h"
+#include "common/sse.h"
 
 namespace bessemer {
 namespace {
@@ -33,6 +33,13 @@ class AnswerReader {
  public:
   explicit AnswerReader(Turn& turn) : turn_(&turn) {}
 
+  void feed(std::string_view bytes) {
+    readable_ = readable_ && events_.feed(bytes, [this](std::string_view data) { payload(data); });
+    if (!readable_) fail("the server sent an event without end");
+  }
+  const Status& status() const { return status_; }
+
+ private:
   void payload(std::string_view data) {
     if (data == "[DONE]") return;
     const StatusOr<json::value> chunk = parse_json(data);
@@ -50,9 +57,6 @@ class AnswerReader {
     if (const json::object* choice = choices->get_array().front().if_object()) take(*choice);
   }
 
-  const Status& status() const { return status_; }
-
- private:
   void take(const json::object& choice) {
     if (const json::value* reason = choice.if_contains("finish_reason");
         reason != nullptr && reason->is_string()) {
@@ -74,6 +78,8 @@ class AnswerReader {
   }
 
   Turn* turn_;
+  SseParser events_;
+  bool readable_ = true;
   Status status_;
   Clock::time_point start_ = Clock::now();
 };
@@ -124,12 +130,9 @@ std::string Chat::request_body() const {
 StatusOr<Turn> Chat::stream_answer() {
   Turn turn;
   AnswerReader reader(turn);
-  SseReader events;
   const Interrupts interrupts;
   const auto start = Clock::now();
-  const auto on_data = [&](std::string_view data) {
-    events.push(data, [&](std::string_view payload) { reader.payload(payload); });
-  };
+  const auto on_data = [&](std::string_view data) { reader.feed(data); };
   ASSIGN_OR_RETURN(const HttpAnswer answer, http_exchange(server_, "POST", "/v1/chat/completions",
                                                           request_body(), on_data, &interrupts));
   turn.total_s = seconds_since(start);

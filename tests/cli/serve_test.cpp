@@ -6,10 +6,10 @@
 #include <gtest/gtest.h>
 
 #include "cli/run/http_stream.h"
-#include "cli/run/sse_reader.h"
 #include "cli/serve/child.h"
 #include "cli/serve/ports.h"
 #include "cli/serve/serve_command.h"
+#include "common/sse.h"
 
 namespace bessemer {
 namespace {
@@ -82,15 +82,15 @@ TEST(ServerUrlTest, Forms) {
   EXPECT_FALSE(parse_server_url("").ok());
 }
 
-TEST(SseReaderTest, AnyCutGivesTheSamePayloads) {
+TEST(RunSse, AnyCutGivesTheSamePayloads) {
   const std::string stream =
       ": ping\n\ndata: {\"a\":1}\n\ndata:x\r\n\r\nevent: y\ndata: [DONE]\n\n";
   for (size_t cut = 0; cut <= stream.size(); ++cut) {
-    SseReader reader;
+    SseParser reader;
     std::vector<std::string> payloads;
     const auto collect = [&](std::string_view payload) { payloads.emplace_back(payload); };
-    reader.push(std::string_view(stream).substr(0, cut), collect);
-    reader.push(std::string_view(stream).substr(cut), collect);
+    reader.feed(std::string_view(stream).substr(0, cut), collect);
+    reader.feed(std::string_view(stream).substr(cut), collect);
     EXPECT_EQ(payloads, (std::vector<std::string>{"{\"a\":1}", "x", "[DONE]"})) << cut;
   }
 }

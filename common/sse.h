@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace bessemer::bench {
+namespace bessemer {
 
 // A chunk of an answer takes a few hundred bytes; a thousand times that is no event stream.
 constexpr size_t kMaxEventBytes = 1u << 20;
@@ -27,4 +27,4 @@ class SseParser {
   bool after_return_ = false;  // a line ended in CR; an LF that follows belongs to it
 };
 
-}  // namespace bessemer::bench
+}  // namespace bessemer

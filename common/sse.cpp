@@ -1,6 +1,6 @@
-#include "bench/serve/sse.h"
+#include "common/sse.h"
 
-namespace bessemer::bench {
+namespace bessemer {
 
 bool SseParser::feed(std::string_view bytes, const Sink& on_event) {
   while (!bytes.empty()) {
@@ -35,4 +35,4 @@ void SseParser::take_line(const Sink& on_event) {
   has_data_ = true;
 }
 
-}  // namespace bessemer::bench
+}  // namespace bessemer

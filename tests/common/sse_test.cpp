@@ -1,4 +1,4 @@
-#include "bench/serve/sse.h"
+#include "common/sse.h"
 
 #include <vector>
 
@@ -7,7 +7,7 @@
 
 #include "common/random.h"
 
-namespace bessemer::bench {
+namespace bessemer {
 namespace {
 
 using testing::ElementsAre;
@@ -70,4 +70,4 @@ TEST(Sse, AnEventWithoutEndIsRefused) {
 }
 
 }  // namespace
-}  // namespace bessemer::bench
+}  // namespace bessemer
