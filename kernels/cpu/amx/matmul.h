@@ -28,12 +28,11 @@ struct alignas(64) TileConfig {
 
 inline void configure_tiles() {
   TileConfig config;
-  for (int i = 0; i < kFirstPanel; ++i) config.row_bytes[i] = 4 * kTileColumns;
-  for (int i = 0; i < kFirstPanel; ++i) config.rows[i] = kPanelRows;
-  for (int i = kFirstPanel; i < kFirstWeights; ++i) config.row_bytes[i] = kBlock;
-  for (int i = kFirstPanel; i < kFirstWeights; ++i) config.rows[i] = kPanelRows;
-  for (int i = kFirstWeights; i < 8; ++i) config.row_bytes[i] = 4 * kTileColumns;
-  for (int i = kFirstWeights; i < 8; ++i) config.rows[i] = kBlock / 4;
+  for (int i = 0; i < 8; ++i) {
+    const bool panel = i >= kFirstPanel && i < kFirstWeights;
+    config.row_bytes[i] = panel ? kBlock : 4 * kTileColumns;
+    config.rows[i] = i >= kFirstWeights ? kBlock / 4 : kPanelRows;
+  }
   _tile_loadconfig(&config);
 }
 
