@@ -1,4 +1,4 @@
-#include "cli/serve/ports.h"
+#include "common/ports.h"
 
 #include <cerrno>
 #include <cstring>

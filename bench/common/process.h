@@ -59,7 +59,4 @@ Memory memory_of_tree(pid_t pid);
 // `pid` and its descendants.
 std::vector<pid_t> process_tree(pid_t pid);
 
-// A TCP port of 127.0.0.1 that was free a moment ago; 0: there is none.
-uint16_t free_port();
-
 }  // namespace bessemer::bench

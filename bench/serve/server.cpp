@@ -10,6 +10,7 @@
 #include "bench/serve/fetch.h"
 #include "bench/serve/load.h"
 #include "bench/serve/prompts.h"
+#include "common/ports.h"
 
 namespace bessemer::bench {
 namespace {
@@ -75,7 +76,7 @@ Status try_token(Target& target) {
   return ask_once(target, std::string(kOpeningWord), 1, kAnswerTimeout).status();
 }
 
-std::string with_port(std::string command, uint16_t port) {
+std::string with_port(std::string command, int port) {
   constexpr std::string_view kPlace = "{port}";
   for (size_t at; (at = command.find(kPlace)) != std::string::npos;)
     command.replace(at, kPlace.size(), std::to_string(port));
@@ -87,12 +88,12 @@ Status start(const std::string& command, Server& server) {
     return absl::InvalidArgumentError("`" + command +
                                       "` does not say where it listens: put {port} into it");
   }
-  const uint16_t port = free_port();
-  server.target.server = {.host = "127.0.0.1", .port = std::to_string(port)};
+  ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports("127.0.0.1", 1, "{port}"));
+  server.target.server = {.host = "127.0.0.1", .port = std::to_string(ports[0])};
   server.log = (std::filesystem::temp_directory_path() /
                 ("bessemer_bench_" + std::to_string(getpid()) + "_" + server.label + ".log"))
                    .string();
-  ASSIGN_OR_RETURN(Program program, Program::start(with_port(command, port), server.log));
+  ASSIGN_OR_RETURN(Program program, Program::start(with_port(command, ports[0]), server.log));
   server.program.emplace(std::move(program));
   return absl::OkStatus();
 }

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "cli/models/pull.h"
-#include "cli/serve/ports.h"
 #include "cli/serve/serve_command.h"
+#include "common/ports.h"
 
 namespace bessemer {
 namespace {

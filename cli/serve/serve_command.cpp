@@ -8,10 +8,10 @@
 #include "cli/config/flags.h"
 #include "cli/models/pull.h"
 #include "cli/run/http_stream.h"
-#include "cli/serve/ports.h"
 #include "cli/serve/supervisor.h"
 #include "common/address.h"
 #include "common/log.h"
+#include "common/ports.h"
 #include "worker/backend/cpu/cpu_count.h"
 
 namespace bessemer {

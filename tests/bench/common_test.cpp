@@ -88,9 +88,5 @@ TEST(Memory, OfThisProcessIsSeen) {
   EXPECT_LE(after.anonymous_bytes, after.total_bytes);
 }
 
-TEST(FreePort, IsOne) {
-  EXPECT_GT(free_port(), 0);
-}
-
 }  // namespace
 }  // namespace bessemer::bench

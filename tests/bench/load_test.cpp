@@ -9,6 +9,7 @@
 
 #include "bench/serve/fetch.h"
 #include "bench/serve/server.h"
+#include "common/ports.h"
 #include "tests/bench/scripted_server.h"
 
 namespace bessemer::bench {
@@ -16,6 +17,10 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+uint16_t free_port() {
+  return static_cast<uint16_t>(free_ports("127.0.0.1", 1, "port").value().front());
+}
 
 ScriptedAnswer good_answer(int pause_ms = 0) {
   ScriptedAnswer answer = event_stream(

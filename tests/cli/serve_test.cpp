@@ -1,5 +1,6 @@
 // Shares of the cores, free ports, child processes' command lines, and the terminal client's
 // parsers.
+#include <algorithm>
 #include <numeric>
 #include <set>
 
@@ -7,8 +8,8 @@
 
 #include "cli/run/http_stream.h"
 #include "cli/serve/child.h"
-#include "cli/serve/ports.h"
 #include "cli/serve/serve_command.h"
+#include "common/ports.h"
 #include "common/sse.h"
 
 namespace bessemer {
@@ -55,6 +56,7 @@ TEST(PortsTest, AreDifferent) {
   const auto ports = free_ports("127.0.0.1", 20, "--host");
   ASSERT_TRUE(ports.ok());
   EXPECT_EQ(std::set<int>(ports->begin(), ports->end()).size(), 20u);
+  EXPECT_GT(*std::ranges::min_element(*ports), 0);
   EXPECT_FALSE(free_ports("not an address", 1, "--host").ok());
 }
 
