@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 
+#include "bench/common/samples.h"
 #include "common/json.h"
 
 namespace bessemer::bench {
@@ -34,8 +35,7 @@ Measured measure(const Case& c, const Ceilings& ceilings, double seconds) {
     if (c.cold) read = std::max(read, ceilings.read_gb_s());
     peak = std::max(peak, c.bound == Bound::int8 ? ceilings.int8_gop_s() : ceilings.f32_gflop_s());
   }
-  std::ranges::sort(rounds);
-  const double call = rounds[kRounds / 2];
+  const double call = median(rounds);
   const double memory_time = c.cold ? c.bytes / read / 1e9 : 0;
   const double arithmetic_time = peak > 0 ? c.operations / peak / 1e9 : 0;
   return {.name = c.name,

@@ -29,7 +29,8 @@ class FlagAdder {
       return;  // the command has an option of its own for it
     CLI::Option* option = nullptr;
     if constexpr (std::is_same_v<T, bool>) {
-      option = app_->add_flag(flag + ",!--no-" + prefix_ + dashes(name), member, help);
+      option = app_->add_flag(flag + ",!--no-" + prefix_ + dashes(name), member,
+                              std::string(help) + (member ? "; default: on" : "; default: off"));
     } else {
       option = app_->add_option(flag, member, help);
       if constexpr (std::is_arithmetic_v<T>) option->default_str(fmt::format("{}", member));

@@ -207,7 +207,7 @@ def run(*args, **options):
 def test_the_speed_of_one_answer(cluster):
     if default_model() is None:
         pytest.skip("no chat model: run `bessemer pull smollm2`")
-    result = run("--url", cluster.url, "--stats", "--max-tokens", "4", "Hi there")
+    result = run("--url", cluster.url, "--stats", "--max-tokens", "4", "--temperature", "0", "Write a long story.")
     assert result.returncode == 0 and "(4 tokens, first after" in result.stderr and "tokens/s" not in result.stdout
 
 
