@@ -188,9 +188,10 @@ std::vector<CaseSource> all_cases() {
   const auto add = [&](const std::string& name, auto make) {
     cases.push_back({name, [name, make](Backend& backend) { return make(backend, name); }});
   };
-  constexpr TensorType kTypes[] = {TensorType::q4_0, TensorType::q4_1, TensorType::q8_0,
-                                   TensorType::q4_k, TensorType::q6_k, TensorType::f16,
-                                   TensorType::bf16, TensorType::f32};
+  constexpr TensorType kTypes[] = {
+      TensorType::q4_0, TensorType::q4_1, TensorType::q5_0, TensorType::q5_1, TensorType::q8_0,
+      TensorType::q2_k, TensorType::q3_k, TensorType::q4_k, TensorType::q5_k, TensorType::q6_k,
+      TensorType::f16,  TensorType::bf16, TensorType::f32};
   // 8192 x 2048: the wide products of a 1B Llama; 3072 x 576: SmolLM2-135M's.
   for (const auto& [outputs, inputs] : {std::pair{8192, 2048}, {3072, 576}}) {
     for (const int32_t rows : {1, 4, 16, 512}) {

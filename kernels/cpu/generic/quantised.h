@@ -72,8 +72,8 @@ inline void add_outliers(const uint8_t* tile, const Activations<R>& x, F (&acc)[
   }
 }
 
-// How far ahead of their use weights are asked for: farther than memory takes to answer, and near
-// enough to be still in the first cache.
+// How far ahead of their use a stream's weights are asked for: farther than memory takes to answer,
+// and near enough to be still in the first cache.
 constexpr int kAheadBytes = 1024;
 
 template <int kBytes>
@@ -86,13 +86,13 @@ inline const uint8_t* tile_of(const MatmulArgs& args, int32_t tile) {
   return reinterpret_cast<const uint8_t*>(args.tiles) + static_cast<size_t>(tile) * args.tile_bytes;
 }
 
-// R rows times S tiles, `stride` tiles apart, straight from the packed weights.
+// The first R rows times S tiles, `stride` tiles apart, straight from the packed weights.
 template <typename Traits, int R, int S>
-void stream_tiles(const MatmulArgs& args, int32_t row, int32_t tile, int32_t stride) {
+void stream_tiles(const MatmulArgs& args, int32_t tile, int32_t stride) {
   const uint8_t* unit[S];
   UnitScales<Traits> scales[S];
   F acc[S][R];
-  Activations<R> x(args, row);
+  Activations<R> x(args, 0);
   for (int s = 0; s < S; ++s) {
     unit[s] = tile_of(args, tile + s * stride);
     for (int r = 0; r < R; ++r) acc[s][r] = zero();
@@ -115,7 +115,7 @@ void stream_tiles(const MatmulArgs& args, int32_t row, int32_t tile, int32_t str
   }
   for (int s = 0; s < S; ++s) {
     add_outliers<Traits>(tile_of(args, tile + s * stride), x, acc[s]);
-    for (int r = 0; r < R; ++r) finish(args, row + r, (tile + s * stride) * kTileRows, acc[s][r]);
+    for (int r = 0; r < R; ++r) finish(args, r, (tile + s * stride) * kTileRows, acc[s][r]);
   }
 }
 
@@ -125,8 +125,8 @@ template <typename Traits, int R>
 void few_rows(const MatmulArgs& args) {
   constexpr int S = R < kStreams ? kStreams / R : 1;
   const int32_t tiles = (args.outputs + kTileRows - 1) / kTileRows, stride = tiles / S;
-  for (int32_t t = 0; t < stride; ++t) stream_tiles<Traits, R, S>(args, 0, t, stride);
-  for (int32_t t = S * stride; t < tiles; ++t) stream_tiles<Traits, R, 1>(args, 0, t, 0);
+  for (int32_t t = 0; t < stride; ++t) stream_tiles<Traits, R, S>(args, t, stride);
+  for (int32_t t = S * stride; t < tiles; ++t) stream_tiles<Traits, R, 1>(args, t, 0);
 }
 
 // A run of a tile's blocks, unpacked: what many rows need is unpacked once and stays in the first
@@ -134,24 +134,35 @@ void few_rows(const MatmulArgs& args) {
 template <typename Traits>
 struct Panel {
   static constexpr int32_t kBlocks = 8;  // whole units; with kMatmulRows' activations some 30 KiB
+  static constexpr int32_t kPackedBytes = kBlocks / Traits::kUnit * Traits::kUnitBytes;
   static constexpr bool kInPlace = Traits::kBits == 8;  // quants that are bytes already
   const uint8_t* units;                                 // those that are unpacked here
+  const uint8_t *next, *end;  // of the panel behind it: what is still to be asked for
   alignas(64) uint8_t quants[kInPlace ? 1 : kBlocks * kPlainBytes];
   alignas(64) float scales[kBlocks * Traits::kBlockScales];
   alignas(64) float acc[kMatmulRows * kTileRows];
 
   void unpack(const uint8_t* first, int32_t count) {
     units = first;
+    next = first + kPackedBytes;
+    end = next + kPackedBytes;
     for (int32_t b = 0; b < count; ++b) {
-      const uint8_t* unit = units + unit_at<Traits>(b);
       if (b % Traits::kUnit == 0) {
-        ask_ahead<Traits::kScaleBytes>(unit);
-        unpack_scales<Traits>(unit, scales + b * Traits::kBlockScales);
+        unpack_scales<Traits>(units + unit_at<Traits>(b), scales + b * Traits::kBlockScales);
       }
-      const uint8_t* packed = units + quants_at<Traits>(b);
-      ask_ahead<Traits::kQuantBytes>(packed);
-      if constexpr (!kInPlace) unpack_quants<Traits::kBits>(packed, quants + b * kPlainBytes);
+      if constexpr (!kInPlace) {
+        unpack_quants<Traits::kBits>(units + quants_at<Traits>(b), quants + b * kPlainBytes);
+      }
     }
+  }
+  // Memory brings the next panel while this one is computed with; a few lines for each block and
+  // its first rows, since many at once would hold up the loads behind them.
+  void ask_for_next() {
+    constexpr int kLines = kPackedBytes / (kBlocks * 2 * 64) + 1;
+    if (next >= end) return;
+#pragma clang loop unroll(full)
+    for (int i = 0; i < kLines; ++i) __builtin_prefetch(next + i * 64);
+    next += kLines * 64;
   }
   PlainQuants<Traits::kBits> plain(int32_t b) const {
     return {kInPlace ? units + quants_at<Traits>(b) : quants + b * kPlainBytes};
@@ -166,6 +177,7 @@ struct Panel {
     F sum[R];
     for (int r = 0; r < R; ++r) sum[r] = load(sums + r * kTileRows);
     for (int32_t b = 0; b < count; ++b, x.advance(1)) {
+      ask_for_next();
       const ReadyScales<Traits, float> ready{scales + b * Traits::kBlockScales};
       add_block<Traits>(plain(b), ready, x, sum);
     }
@@ -184,14 +196,14 @@ struct Panel {
 
 template <typename Traits>
 void panel_rows(const MatmulArgs& args) {
-  using Blocks = Panel<Traits>;
-  Blocks panel;
+  constexpr int32_t kBlocks = Panel<Traits>::kBlocks;
+  Panel<Traits> panel;
   const int32_t blocks = args.depth / kBlock, tiles = (args.outputs + kTileRows - 1) / kTileRows;
   for (int32_t t = 0; t < tiles; ++t) {
     const uint8_t* tile = tile_of(args, t);
     for (int32_t i = 0; i < args.rows * kTileRows; i += kTileRows) store(panel.acc + i, zero());
-    for (int32_t b = 0; b < blocks; b += Blocks::kBlocks) {
-      const int32_t count = blocks - b < Blocks::kBlocks ? blocks - b : Blocks::kBlocks;
+    for (int32_t b = 0; b < blocks; b += kBlocks) {
+      const int32_t count = blocks - b < kBlocks ? blocks - b : kBlocks;
       panel.unpack(tile + unit_at<Traits>(b), count);
       panel.template add_rows<kRowsAtOnce>(args, 0, b, count);
     }
