@@ -40,6 +40,7 @@ c4 --requests 12 --concurrency 4 --input 200 --output 128
 c16 --requests 32 --concurrency 16 --input 200 --output 128
 busy --requests 2 --concurrency 1 --input 200 --output 128 --busy CORES
 prefix --workload shared-prefix --requests 16 --concurrency 16 --prefix 1500 --input 1532 --output 16
+long --workload long-prompt --requests 1 --input 100 --output 200 --long 7900
 start --workload start
 ROWS
 }
@@ -53,14 +54,15 @@ serve() {
     bin=$(bench/peer_llama.sh)
     bin=${bin/#$HOME\//\~/}
   fi
-  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags peer slots
+  local context wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix long start} " name flags peer slots
   while read -r name flags; do
     [[ $wanted == *" $name "* ]] || continue
     flags=${flags/CORES/$(nproc)}
     # The peer gets all cores, as ours does, and a slot for each client with room for the longest prompt.
-    slots=1
+    slots=1 context=2048
     [[ $flags =~ --concurrency\ ([0-9]+) ]] && slots=${BASH_REMATCH[1]}
-    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * 2048)) --no-webui"
+    if [[ $flags =~ --long\  ]]; then slots=2 context=8192; fi
+    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * context)) --no-webui"
     [ -n "$bin" ] || peer=$BENCH_PEER
     local vs=(--vs-exec "$peer")
     if [ "$peer" = none ]; then vs=(); fi

@@ -70,7 +70,7 @@ TEST(ChunkPace, KeepsItsBounds) {
   EXPECT_EQ(pace.rows(), ChunkPace::kLeastRows);  // C2
   settled(pace, {.fixed_us = 1, .stream_us = 1, .row_us = 0.01}, 1);
   EXPECT_EQ(pace.rows(), 256);
-  EXPECT_EQ(ChunkPace(milliseconds(1), 8).rows(), 8);
+  EXPECT_EQ(ChunkPace(milliseconds(1), 3).rows(), 3);
   EXPECT_EQ(ChunkPace(Duration{}, 256).rows(), 256);  // no bound
 }
 

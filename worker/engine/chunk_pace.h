@@ -21,7 +21,7 @@ namespace bessemer {
 
 class ChunkPace {
  public:
-  static constexpr int32_t kLeastRows = 16;
+  static constexpr int32_t kLeastRows = 4;
 
   // step_time 0: no bound but `most_rows`.
   ChunkPace(Duration step_time, int32_t most_rows);
