@@ -107,11 +107,16 @@ constexpr const char* kChatTemplate =
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 void add_vocabulary(GgufWriter& out, int32_t size, bool words) {
-  CHECK(size >= kMinVocabulary);
+  CHECK(size >= kMinVocabulary + (words ? 1 : 0));
   std::vector<std::string> tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
   std::vector<int32_t> types(tokens.size(), 3);  // control
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(byte_symbol(byte));
   types.resize(tokens.size(), 1);  // normal
+  std::vector<std::string> merges;
+  if (words) {  // readers refuse a vocabulary without any merge
+    tokens.emplace_back("th");
+    merges.emplace_back("t h");
+  }
   while (static_cast<int32_t>(tokens.size()) < size) {
     const std::string number = std::to_string(tokens.size());
     tokens.push_back(words ? "word" + number : "<unused_" + number + ">");
@@ -119,7 +124,7 @@ void add_vocabulary(GgufWriter& out, int32_t size, bool words) {
   types.resize(tokens.size(), words ? 1 : 5);  // normal or unused
   out.set("tokenizer.ggml.model", "gpt2").set("tokenizer.ggml.pre", "smollm");
   out.set_strings("tokenizer.ggml.tokens", tokens).set_array("tokenizer.ggml.token_type", types);
-  out.set_strings("tokenizer.ggml.merges", {});
+  out.set_strings("tokenizer.ggml.merges", merges);
   out.set<uint32_t>("tokenizer.ggml.bos_token_id", 1)
       .set<uint32_t>("tokenizer.ggml.eos_token_id", 2);
   out.set("tokenizer.ggml.add_bos_token", false).set("tokenizer.chat_template", kChatTemplate);
