@@ -31,14 +31,15 @@ struct Activations {
   }
 };
 
-// One group of a block; its scales, and its minima behind them.
-template <typename Traits, int kGroup, typename Q, typename Scale, int R>
-[[gnu::always_inline]] inline void add_group(const Q& quants, const Scale* scales,
+template <typename Traits, int kGroup, typename Q, typename Scales, int R>
+[[gnu::always_inline]] inline void add_group(const Q& quants, const Scales& scales,
                                              const Activations<R>& x, F (&acc)[R]) {
   constexpr float kOffset = Traits::kOffset + (Traits::kBits == 8 ? kByteBias : 0);
   I sums[R];
   dots<Traits::kGroups, kGroup>(quants, x.q, sums);
-  const F d = load(scales);
+  const F d = scales.scale(kGroup);
+  F m = zero();
+  if constexpr (Traits::kMin) m = scales.min(kGroup);
   for (int r = 0; r < R; ++r) {
     const ActivationBlock& block = *x.blocks[r];
     const float sum = Traits::kGroups == 1 ? block.sum
@@ -49,19 +50,16 @@ template <typename Traits, int kGroup, typename Q, typename Scale, int R>
     if constexpr (kOffset != 0) product = fma(set(-kOffset), set(sum), product);
     acc[r] = fma(product, mul(d, set(block.scale)), acc[r]);
     if constexpr (Traits::kMin) {
-      const float scaled = Traits::kGroups == 1 ? block.scaled_sum : block.scale * sum;
-      acc[r] = fma(load(scales + kTileRows), set(scaled), acc[r]);
+      acc[r] = fma(m, set(Traits::kGroups == 1 ? block.scaled_sum : block.scale * sum), acc[r]);
     }
   }
 }
 
-template <typename Traits, typename Q, typename Scale, int R>
-[[gnu::always_inline]] inline void add_block(const Q& quants, const Scale* scales,
+template <typename Traits, typename Q, typename Scales, int R>
+[[gnu::always_inline]] inline void add_block(const Q& quants, const Scales& scales,
                                              const Activations<R>& x, F (&acc)[R]) {
   add_group<Traits, 0>(quants, scales, x, acc);
-  if constexpr (Traits::kGroups == 2) {
-    add_group<Traits, 1>(quants, scales + Traits::kGroupScales, x, acc);
-  }
+  if constexpr (Traits::kGroups == 2) add_group<Traits, 1>(quants, scales, x, acc);
 }
 
 template <typename Traits, int R>
@@ -168,8 +166,8 @@ struct Panel {
     F sum[R];
     for (int r = 0; r < R; ++r) sum[r] = load(sums + r * kTileRows);
     for (int32_t b = 0; b < count; ++b, x.advance(1)) {
-      const float* of_block = scales + b * Traits::kBlockScales;
-      add_block<Traits>(plain(b), of_block, x, sum);
+      const ReadyScales<Traits, float> ready{scales + b * Traits::kBlockScales};
+      add_block<Traits>(plain(b), ready, x, sum);
     }
     for (int r = 0; r < R; ++r) store(sums + r * kTileRows, sum[r]);
   }

@@ -64,99 +64,110 @@ inline void unpack_quants(const uint8_t* block, uint8_t* out) {
   for (unsigned i = 0; i < kSteps; ++i) store_bytes(out + i * kStepBytes, packed.step(i));
 }
 
-// s and m of four groups of 16 rows, from group 4 * part on, of a format with kSuper.
-template <typename Traits>
+// Scales of a block, where they are f16 or have been unpacked: for each group 16 scales, then 16
+// minima where the format has them.
+template <typename Traits, typename Scale>
+struct ReadyScales {
+  const Scale* at;
+
+  F scale(uint32_t group) const { return load(at + group * Traits::kGroupScales); }
+  F min(uint32_t group) const { return load(at + group * Traits::kGroupScales + kTileRows); }
+};
+
+// Of a block of a super-block: d and dmin times small integers, 16 of them for each group.
 struct SmallScales {
-  alignas(64) uint8_t s[kStepBytes], m[kStepBytes];
+  const int8_t *s, *m;
+  F d, dmin;
 
-  SmallScales(const uint8_t* unit, uint32_t part) {
-    const uint8_t* lines = unit + Traits::kHeadBytes;
-    const B line = load_bytes(lines + part * kStepBytes);
-    if constexpr (Traits::kScaleForm == ScaleForm::bytes) {
-      store_bytes(s, line);
-    } else if constexpr (Traits::kScaleForm == ScaleForm::nibbles) {
-      store_bytes(s, bits_at(line, 0, 0xf));
-      store_bytes(m, bits_at(line, 4, 0xf));
-    } else {
-      const int shift = static_cast<int>(4 * part);
-      const B high = load_bytes(lines + Traits::kUnitGroups / 4 * kStepBytes);
-      store_bytes(s, either(bits_at(line, 0, 0xf), bits_at(high, shift - 4, 0x30)));
-      store_bytes(m, either(bits_at(line, 4, 0xf), bits_at(high, shift - 2, 0x30)));
-    }
-  }
-  F scale(uint32_t i, F d) const { return product(s, i, d); }
-  F min(uint32_t i, F dmin) const { return product(m, i, dmin); }
+  F scale(uint32_t group) const { return mul(d, to_float(load(s + group * kTileRows))); }
+  F min(uint32_t group) const { return mul(dmin, to_float(load(m + group * kTileRows))); }
+};
 
- private:
-  static F product(const uint8_t* small, uint32_t i, F d) {
-    return mul(d, to_float(load(reinterpret_cast<const int8_t*>(small) + i * kTileRows)));
+// The scales of a unit, read as its blocks' turn comes.
+template <typename Traits>
+struct UnitScales {
+  const Half* head;
+
+  void open(const uint8_t* unit) { head = reinterpret_cast<const Half*>(unit); }
+  void open_at(const uint8_t* unit, uint32_t) { open(unit); }
+  ReadyScales<Traits, Half> of_block(uint32_t block) const {
+    return {head + block * Traits::kBlockScales};
   }
 };
 
-// Scales of a unit as f32: for each group 16 scales, then 16 minima where the format has them.
+template <typename Traits>
+  requires(Traits::kSuper)
+struct UnitScales<Traits> {
+  static constexpr bool kInPlace = Traits::kScaleForm == ScaleForm::bytes;
+  static constexpr uint32_t kBytes = Traits::kUnitGroups * kTileRows;
+  const uint8_t* small;
+  F d, dmin;
+  alignas(64) uint8_t s[kInPlace ? 1 : kBytes], m[kInPlace ? 1 : kBytes];
+
+  void open(const uint8_t* unit) {
+    open_at(unit, 0);
+    if constexpr (!kInPlace) {
+#pragma clang loop unroll(full)
+      for (uint32_t at = kStepBytes; at < kBytes; at += kStepBytes) unpack(at);
+    }
+  }
+  // For this block alone.
+  void open_at(const uint8_t* unit, uint32_t block) {
+    const auto* head = reinterpret_cast<const Half*>(unit);
+    d = load(head);
+    if constexpr (Traits::kMin) dmin = load(head + kTileRows);
+    small = unit + Traits::kHeadBytes;
+    if constexpr (!kInPlace) unpack(block * Traits::kGroups * kTileRows / kStepBytes * kStepBytes);
+  }
+  SmallScales of_block(uint32_t block) const {
+    const uint32_t at = block * Traits::kGroups * kTileRows;
+    const auto* scales = reinterpret_cast<const int8_t*>(kInPlace ? small : s);
+    return {scales + at, reinterpret_cast<const int8_t*>(m) + at, d, dmin};
+  }
+
+ private:
+  // Those of four groups, the line at byte `at`.
+  void unpack(uint32_t at) {
+    const B low = load_bytes(small + at);
+    B scale = bits_at(low, 0, 0xf), min = bits_at(low, 4, 0xf);
+    if constexpr (Traits::kScaleForm == ScaleForm::six_bits) {
+      const B high = load_bytes(small + kBytes);
+      const int shift = static_cast<int>(at / kStepBytes * 4);
+      scale = either(scale, bits_at(high, shift - 4, 0x30));
+      min = either(min, bits_at(high, shift - 2, 0x30));
+    }
+    store_bytes(s + at, scale);
+    store_bytes(m + at, min);
+  }
+};
+
+// All scales of a unit as f32, as ReadyScales has them.
 template <typename Traits>
 inline void unpack_scales(const uint8_t* unit, float* out) {
-  const auto* head = reinterpret_cast<const Half*>(unit);
-  if constexpr (!Traits::kSuper) {
-    for (int i = 0; i < Traits::kUnit * Traits::kBlockScales; i += kTileRows) {
-      store(out + i, load(head + i));
-    }
-  } else {
-    const F d = load(head);
-    F dmin = zero();
-    if constexpr (Traits::kMin) dmin = load(head + kTileRows);
-    for (uint32_t part = 0; part < Traits::kUnitGroups / 4; ++part) {
-      const SmallScales<Traits> small(unit, part);
-      for (uint32_t i = 0; i < 4; ++i, out += Traits::kGroupScales) {
-        store(out, small.scale(i, d));
-        if constexpr (Traits::kMin) store(out + kTileRows, small.min(i, dmin));
-      }
+  UnitScales<Traits> scales;
+  scales.open(unit);
+  for (uint32_t block = 0; block < Traits::kUnit; ++block) {
+    const auto of_block = scales.of_block(block);
+    for (uint32_t g = 0; g < Traits::kGroups; ++g, out += Traits::kGroupScales) {
+      store(out, of_block.scale(g));
+      if constexpr (Traits::kMin) store(out + kTileRows, of_block.min(g));
     }
   }
 }
 
-// Where the scales of a unit are read: in place, or in `room` of unpacked ones.
-template <typename Traits>
-struct UnitScales {
-  static constexpr int kRoom = Traits::kSuper ? Traits::kUnit * Traits::kBlockScales : 1;
-  alignas(64) float room[kRoom];
-  const uint8_t* unit;
-
-  void open(const uint8_t* at) {
-    unit = at;
-    if constexpr (Traits::kSuper) unpack_scales<Traits>(at, room);
-  }
-  const auto* of_block(int block) const {
-    if constexpr (Traits::kSuper) {
-      return room + block * Traits::kBlockScales;
-    } else {
-      return reinterpret_cast<const Half*>(unit) + block * Traits::kBlockScales;
-    }
-  }
-};
-
 // What 16 rows have at one input, in f32.
 template <typename Traits>
 inline F weight_column(const uint8_t* tile, uint32_t input) {
-  constexpr uint32_t kUnit = Traits::kUnit, kEach = kBlock / Traits::kGroups;
+  constexpr uint32_t kEach = kBlock / Traits::kGroups;
   const uint32_t block = input / kBlock, k = input % kBlock;
   const PackedQuants<Traits::kBits> quants{tile + quants_at<Traits>(block)};
   F value = to_float(quants.column(k));
   if constexpr (Traits::kOffset != 0) value = sub(value, set(Traits::kOffset));
-  const uint8_t* unit = tile + unit_at<Traits>(block);
-  const auto* head = reinterpret_cast<const Half*>(unit);
-  const uint32_t group = block % kUnit * Traits::kGroups + k / kEach;
-  F scale, min;
-  if constexpr (Traits::kSuper) {
-    const SmallScales<Traits> small(unit, group / 4);
-    scale = small.scale(group % 4, load(head));
-    if constexpr (Traits::kMin) min = small.min(group % 4, load(head + kTileRows));
-  } else {
-    head += group * Traits::kGroupScales;
-    scale = load(head);
-    if constexpr (Traits::kMin) min = load(head + kTileRows);
-  }
-  if constexpr (Traits::kMin) return fma(scale, value, min);
+  UnitScales<Traits> unit;
+  unit.open_at(tile + unit_at<Traits>(block), block % Traits::kUnit);
+  const auto scales = unit.of_block(block % Traits::kUnit);
+  const F scale = scales.scale(k / kEach);
+  if constexpr (Traits::kMin) return fma(scale, value, scales.min(k / kEach));
   return mul(scale, value);
 }
 
