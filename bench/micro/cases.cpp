@@ -73,70 +73,78 @@ Case product_case(Backend& backend, const std::string& name, TensorType type, in
           }};
 }
 
+// `sequences` of `length` positions each, the last `rows` of which are queries.
+struct AttentionShape {
+  int32_t sequences = 1, length = 0, rows = 1, query_heads = 0, kv_heads = 0, width = 0;
+  DType dtype = DType::f16;
+};
+
+// Enough layers that the next call's keys and values have left every cache: between two of a
+// model's layers the weights of a whole token pass through them. A prompt reads its chunks many
+// times over.
 struct Attention {
   KvPoolPtr pool;
+  int32_t layers = 1, next = 0;
   Batch batch;
   std::unique_ptr<Operand> q, k, v, out;
 };
 
-// `sequences` of `length` positions each, the last `rows` of which are queries.
-Case attention_case(Backend& backend, const std::string& name, int32_t sequences, int32_t length,
-                    int32_t rows, int32_t query_heads, int32_t kv_heads, int32_t width) {
-  Random random(2);
-  auto state = std::make_shared<Attention>();
-  const int32_t blocks = (length + 15) / 16, total = sequences * rows;
-  state->pool =
-      *backend.make_kv({.layers = {{.heads = kv_heads, .key_width = width, .value_width = width}},
-                        .group_blocks = {sequences * blocks}});
+// Rows [length - rows, length) of each sequence.
+StepInputs last_rows(const AttentionShape& c, int32_t rows) {
+  const int32_t blocks = (c.length + 15) / 16;
   StepInputs inputs;
   inputs.query_start = {0};
   StepInputs::Group& group = inputs.groups.emplace_back();
   group.table_stride = blocks;
-  for (int32_t s = 0; s < sequences; ++s) {
+  for (int32_t s = 0; s < c.sequences; ++s) {
     for (int32_t b = 0; b < blocks; ++b) group.table.push_back(s * blocks + b);
-    group.kv_len.push_back(length);
-  }
-  const auto add_row = [&](int32_t s, int32_t position) {
-    inputs.ids.push_back(0);
-    inputs.positions.push_back(position);
-    group.store_at.push_back(s * blocks * 16 + position);
-  };
-  // Fill the pool a position of each sequence at a time, then lay out the queries.
-  const Operand keys(backend, sequences, kv_heads * width, random),
-      values(backend, sequences, kv_heads * width, random);
-  for (int32_t position = 0; position < length; ++position) {
-    inputs.ids.clear(), inputs.positions.clear(), group.store_at.clear();
-    inputs.query_start = {0};
-    for (int32_t s = 0; s < sequences; ++s) {
-      add_row(s, position);
-      inputs.query_start.push_back(s + 1);
+    for (int32_t position = c.length - rows; position < c.length; ++position) {
+      inputs.ids.push_back(0);
+      inputs.positions.push_back(position);
+      group.store_at.push_back(s * blocks * 16 + position);
     }
-    backend.begin_step(inputs, state->batch);
-    backend.store_kv(*state->pool, 0, keys.mat, values.mat, state->batch);
-  }
-  inputs.ids.clear(), inputs.positions.clear(), group.store_at.clear();
-  inputs.query_start = {0};
-  for (int32_t s = 0; s < sequences; ++s) {
-    for (int32_t r = 0; r < rows; ++r) add_row(s, length - rows + r);
+    group.kv_len.push_back(c.length);
     inputs.query_start.push_back((s + 1) * rows);
   }
-  backend.begin_step(inputs, state->batch);
-  state->q = std::make_unique<Operand>(backend, total, query_heads * width, random);
-  state->out = std::make_unique<Operand>(backend, total, query_heads * width, random);
-  const AttentionParams params{.query_heads = query_heads,
-                               .kv_heads = kv_heads,
-                               .key_width = width,
-                               .value_width = width,
-                               .scale = 1 / std::sqrt(static_cast<float>(width))};
-  const double visible = length - (rows - 1) / 2.0;  // on average
-  return {
-      .name = name,
-      .bytes = 2.0 * 2 * sequences * length * kv_heads * width + 8.0 * total * query_heads * width,
-      .operations = 4.0 * total * query_heads * visible * width,
-      .bound = Bound::f32,
-      .call = [&backend, state, params] {
-        backend.attend(state->out->mat, state->q->mat, *state->pool, 0, state->batch, params);
-      }};
+  return inputs;
+}
+
+Case attention_case(Backend& backend, const std::string& name, const AttentionShape& c) {
+  Random random(2);
+  auto state = std::make_shared<Attention>();
+  KvLayout layout{.dtype = c.dtype,
+                  .layers = {{.heads = c.kv_heads, .key_width = c.width, .value_width = c.width}},
+                  .group_blocks = {c.sequences * ((c.length + 15) / 16)}};
+  const double bytes = static_cast<double>(kv_block_bytes(layout, 0)) * layout.group_blocks[0];
+  const bool cold = c.rows == 1;
+  if (cold) state->layers = static_cast<int32_t>(std::ceil(kColdBytes / bytes));
+  layout.layers.resize(static_cast<size_t>(state->layers), layout.layers[0]);
+  state->pool = *backend.make_kv(layout);
+  backend.begin_step(last_rows(c, c.length), state->batch);
+  const Operand keys(backend, state->batch.rows, c.kv_heads * c.width, random),
+      values(backend, state->batch.rows, c.kv_heads * c.width, random);
+  for (int32_t layer = 0; layer < state->layers; ++layer)
+    backend.store_kv(*state->pool, layer, keys.mat, values.mat, state->batch);
+  backend.begin_step(last_rows(c, c.rows), state->batch);
+  const int32_t total = c.sequences * c.rows;
+  state->q = std::make_unique<Operand>(backend, total, c.query_heads * c.width, random);
+  state->out = std::make_unique<Operand>(backend, total, c.query_heads * c.width, random);
+  const AttentionParams params{.query_heads = c.query_heads,
+                               .kv_heads = c.kv_heads,
+                               .key_width = c.width,
+                               .value_width = c.width,
+                               .scale = 1 / std::sqrt(static_cast<float>(c.width))};
+  const double visible = c.length - (c.rows - 1) / 2.0;  // on average
+  return {.name = name,
+          .bytes = bytes + 8.0 * total * c.query_heads * c.width,
+          .operations = 4.0 * total * c.query_heads * visible * c.width,
+          .bound = Bound::f32,
+          .cold = cold,
+          .call = [&backend, state, params] {
+            const int32_t layer = state->next++ % state->layers;
+            backend.attend(state->out->mat, state->q->mat, *state->pool, layer, state->batch,
+                           params);
+          }};
 }
 
 struct Rows {
@@ -209,17 +217,22 @@ std::vector<CaseSource> all_cases() {
     }
   }
   // 9 query heads on 3 KV heads of 64: SmolLM2-135M; 32 on 8: Llama 1B
-  add("attend 9/3x64, 1 row at 1024",
-      [](Backend& b, const std::string& n) { return attention_case(b, n, 1, 1024, 1, 9, 3, 64); });
-  add("attend 32/8x64, 1 row at 8192",
-      [](Backend& b, const std::string& n) { return attention_case(b, n, 1, 8192, 1, 32, 8, 64); });
-  add("attend 9/3x64, 16 sequences at 512",
-      [](Backend& b, const std::string& n) { return attention_case(b, n, 16, 512, 1, 9, 3, 64); });
-  add("attend 9/3x64, 512 rows of prompt",
-      [](Backend& b, const std::string& n) { return attention_case(b, n, 1, 512, 512, 9, 3, 64); });
-  add("attend 32/8x64, 512 rows at 4096", [](Backend& b, const std::string& n) {
-    return attention_case(b, n, 1, 4096, 512, 32, 8, 64);
-  });
+  for (const auto& [query_heads, kv_heads] : {std::pair{9, 3}, {32, 8}}) {
+    const auto attend = [&, q = query_heads, kv = kv_heads](const std::string& what,
+                                                            AttentionShape shape) {
+      shape.query_heads = q, shape.kv_heads = kv, shape.width = 64;
+      add("attend " + std::to_string(q) + "/" + std::to_string(kv) + "x64, " + what,
+          [=](Backend& b, const std::string& n) { return attention_case(b, n, shape); });
+    };
+    for (const int32_t length : {200, 2048, 8192}) {
+      attend("1 row at " + std::to_string(length), {.sequences = 1, .length = length, .rows = 1});
+    }
+    attend("16 sequences at 512", {.sequences = 16, .length = 512, .rows = 1});
+    for (const int32_t before : {0, 2048, 8192}) {
+      attend("512 rows at " + std::to_string(before),
+             {.sequences = 1, .length = before + 512, .rows = 512});
+    }
+  }
   for (const int32_t rows : {1, 512}) {
     const std::string suffix = ", " + std::to_string(rows) + " rows";
     add("rms_norm 576" + suffix,

@@ -40,12 +40,25 @@ enum class Gate : uint8_t { silu, gelu, gelu_tanh, relu };
 constexpr int32_t kKvLanes = 16;
 // Positions whose softmax is taken together, at absolute borders.
 constexpr int32_t kKvChunk = 128;
-constexpr int32_t kQueriesPerCall = 32;
 // Of one head; bounds the scratch. The widest heads in use have 576.
 constexpr int32_t kMaxValueWidth = 1024;
 
-// Floats that attend() needs as scratch: scores and one partial result for each query.
-constexpr size_t kAttentionScratch = size_t{kQueriesPerCall} * (kKvChunk + kMaxValueWidth);
+// Queries of one micro-kernel: loaded keys and values serve all of them, and 12 sums fit into 16
+// registers of 8 lanes.
+constexpr int32_t kQueriesAtOnce = 6;
+constexpr int32_t kQueriesPerCall = 6 * kQueriesAtOnce;
+
+// A query's result of one chunk: its largest score, the sum of its weights, then at kPartialHead
+// the weighted values, in whole vectors.
+constexpr int32_t kPartialHead = 16;
+constexpr ptrdiff_t attention_partial_floats(int32_t value_width) {
+  return kPartialHead + (value_width + 15) / 16 * 16;
+}
+
+// Floats that attend() and attend_chunks() need as scratch: of each query of a micro-kernel the
+// scores and the result of one chunk.
+constexpr size_t kAttentionScratch =
+    size_t{kQueriesAtOnce} * (kKvChunk + attention_partial_floats(kMaxValueWidth));
 
 // A run of query heads that read the same KV head of one sequence: query i is head i % heads of
 // row i / heads.
@@ -61,12 +74,24 @@ struct AttentionArgs {
   bool causal;
   const std::byte* keys;    // of this KV head in block 0: [key_width][block_tokens]
   const std::byte* values;  // of this KV head in block 0: [block_tokens][value_width]
-  size_t key_block_bytes, value_block_bytes;  // from block to block
-  const int32_t* table;                       // block ids of the sequence, in order
+  size_t block_bytes;       // from block to block
+  const int32_t* table;     // block ids of the sequence, in order
   int32_t block_tokens, key_width, value_width;
   KvType type;
   float scale;
   float* scratch;  // kAttentionScratch floats
+};
+
+// Chunks [first, first + count) of a run of query heads, and where their results lie: of each chunk
+// `queries` results, attention_partial_floats(value_width) floats each.
+struct ChunkRun {
+  int32_t first, count;
+  float* partials;
+};
+// What a query has of all chunks that were joined: the largest score and the sum of its weights.
+// The weighted values are in its output.
+struct SoFar {
+  float largest, total;
 };
 
 // Bytes of a quantised row of activations (layout.h) with `depth` inputs.
@@ -81,7 +106,13 @@ struct Kernels {
   void (*quantize)(const float* x, int32_t count, std::byte* row);
   void (*matmul[kTileFormats])(const MatmulArgs&);  // by TileFormat
   size_t (*matmul_scratch)(int32_t depth);          // bytes, of each thread
+  // All chunks, one after the other; then the output is done.
   void (*attend)(const AttentionArgs&);
+  // The same in pieces: first the results of chunks, in any order and on any thread, then, oldest
+  // first, these joined. so_far: a value for each query, kept from call to call. The call that
+  // joins the last chunk that a query sees ends the output; it needs no scratch.
+  void (*attend_chunks)(const AttentionArgs&, const ChunkRun&);
+  void (*join_chunks)(const AttentionArgs&, const ChunkRun&, SoFar* so_far);
   // `out` may be `x`.
   void (*rms_norm)(float* out, const float* x, const float* weight, int32_t count, float eps);
   void (*add)(float* inout, const float* x, int32_t count);

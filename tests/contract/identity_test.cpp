@@ -1,5 +1,7 @@
 // E5 on the CPU: a row's bits do not depend on the instruction set, the threads, the rows beside it
 // or the chunking.
+#include <algorithm>
+
 #include "tests/contract/attention.h"
 #include "tests/contract/harness.h"
 #include "tests/contract/weights.h"
@@ -101,6 +103,70 @@ TEST_P(IdentityTest, AttentionInAnyChunksAndBatch) {
     EXPECT_TRUE(same_bits(world.run(*subject_, one_by_one(c)), want));
     for (int i = 0; i < 3; ++i)
       EXPECT_TRUE(same_bits(world.run(*subject_, drawn(c, random_)), want));
+  }
+}
+
+// One row for each sequence at the end of its context, over one pool that holds the same values at
+// every position of every block: attention of `c.lengths`.
+std::vector<float> decode(Backend& backend, const AttentionCase& c) {
+  Random random(3);
+  const int32_t block = c.block_tokens,
+                blocks = (*std::ranges::max_element(c.lengths) + block - 1) / block;
+  KvPoolPtr pool = *backend.make_kv(
+      {.block_tokens = block,
+       .dtype = c.dtype,
+       .layers = {{.heads = c.kv_heads, .key_width = c.key_width, .value_width = c.value_width}},
+       .group_blocks = {blocks}});
+  StepInputs fill = plain_step(blocks * block), ends;
+  StepInputs::Group& group = ends.groups.emplace_back();
+  for (int32_t b = 0; b < blocks; ++b) group.table.push_back((b * 7 + 3) % blocks);
+  fill.groups.push_back({.store_at = fill.positions,
+                         .table = group.table,
+                         .table_stride = blocks,
+                         .kv_len = {blocks * block}});
+  const std::vector<int32_t> table = group.table;
+  group.table_stride = blocks;
+  ends.query_start = {0};
+  for (const int32_t length : c.lengths) {
+    if (length != c.lengths[0]) group.table.insert(group.table.end(), table.begin(), table.end());
+    ends.ids.push_back(0);
+    ends.positions.push_back(length - 1);
+    ends.query_start.push_back(static_cast<int32_t>(ends.ids.size()));
+    group.kv_len.push_back(length);
+    group.store_at.push_back(-1);
+  }
+  Matrix k(backend, blocks * block, c.kv_heads * c.key_width),
+      v(backend, blocks * block, c.kv_heads * c.value_width);
+  const auto rows = static_cast<int32_t>(c.lengths.size());
+  Matrix q(backend, rows, c.query_heads * c.key_width),
+      out(backend, rows, c.query_heads * c.value_width);
+  k.fill(random, 1.0f);
+  v.fill(random, 1.0f);
+  q.fill(random, 1.0f);
+  const AttentionParams params{.query_heads = c.query_heads,
+                               .kv_heads = c.kv_heads,
+                               .key_width = c.key_width,
+                               .value_width = c.value_width,
+                               .scale = 0.5f};
+  Batch batch;
+  backend.begin_step(fill, batch);
+  run(backend, [&] { backend.store_kv(*pool, 0, k.mat(), v.mat(), batch); });
+  backend.begin_step(ends, batch);
+  run(backend, [&] { backend.attend(out.mat(), q.mat(), *pool, 0, batch, params); });
+  return out.values();
+}
+
+// Long enough that tasks of a few chunks share a head, several heads, short sequences beside them,
+// and at last so long and wide that it takes more than one pass (attend_plan.h).
+TEST_P(IdentityTest, AttentionSplitOverKv) {
+  std::vector<AttentionCase> cases{
+      {.query_heads = 9, .kv_heads = 3, .key_width = 64, .value_width = 64, .lengths = {2000}},
+      {.query_heads = 5, .kv_heads = 1, .key_width = 32, .value_width = 40, .lengths = {1400, 7}},
+      {.query_heads = 40, .kv_heads = 1, .key_width = 16, .value_width = 17, .lengths = {900, 600}},
+      {.query_heads = 32, .kv_heads = 1, .key_width = 8, .value_width = 1024, .lengths = {2700}}};
+  for (AttentionCase& c : cases) {
+    c.dtype = DType::bf16;
+    EXPECT_TRUE(same_bits(decode(*subject_, c), decode(*oracle_, c))) << c.lengths[0];
   }
 }
 

@@ -16,6 +16,8 @@ constexpr Kernels make_table(const char* name) {
                  matmul<TileFormat::bf16>},
       .matmul_scratch = [](int32_t) { return size_t{0}; },
       .attend = attend,
+      .attend_chunks = attend_chunks,
+      .join_chunks = join_chunks,
       .rms_norm = rms_norm,
       .add = add_rows,
       .gated = gated,

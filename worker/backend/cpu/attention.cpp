@@ -5,12 +5,6 @@
 namespace bessemer::cpu {
 namespace {
 
-// Query heads of one sequence that share a KV head, in calls of kQueriesPerCall.
-int32_t calls_of(const Batch& batch, int32_t s, int32_t heads) {
-  const int32_t rows = batch.query_start.address[s + 1] - batch.query_start.address[s];
-  return ceil_div(rows * heads, kernels::kQueriesPerCall);
-}
-
 void check_shapes(const Mat& out, const Mat& q, const KvLayer& shape, const Batch& batch,
                   const AttentionParams& p) {
   CHECK(p.kv_heads == shape.heads && p.query_heads % p.kv_heads == 0);
@@ -18,6 +12,56 @@ void check_shapes(const Mat& out, const Mat& q, const KvLayer& shape, const Batc
   CHECK(q.cols == p.query_heads * p.key_width && out.cols == p.query_heads * p.value_width);
   CHECK(q.rows == batch.rows && out.rows == batch.rows);
 }
+
+std::span<const int32_t> span_of(DeviceInts ints) {
+  return {ints.address, static_cast<size_t>(ints.count)};
+}
+
+// What one attend() was called with, as plan and kernels want it.
+struct Operands {
+  const Mat &out, &q;
+  const PagedKv& pool;
+  int32_t layer;
+  const Batch& batch;
+  const AttentionParams& p;
+  const Batch::Group& group = batch.groups[static_cast<size_t>(pool.layer(layer).shape.group)];
+  int32_t heads = p.query_heads / p.kv_heads;  // that share a KV head
+
+  AttendWork work() const {
+    return {.query_start = span_of(batch.query_start),
+            .positions = span_of(batch.positions),
+            .kv_len = span_of(group.kv_len),
+            .kv_heads = p.kv_heads,
+            .heads = heads,
+            .key_width = p.key_width,
+            .value_width = p.value_width,
+            .causal = p.causal};
+  }
+  kernels::AttentionArgs args(const AttendTask& task, float* scratch) const {
+    const int32_t row = batch.query_start.address[task.sequence];
+    return {
+        .q = q.row<float>(row) + task.kv_head * heads * p.key_width,
+        .q_stride = q.row_stride,
+        .out = out.row<float>(row) + task.kv_head * heads * p.value_width,
+        .out_stride = out.row_stride,
+        .positions = batch.positions.address + row,
+        .heads = heads,
+        .first_query = task.first_query,
+        .queries = task.queries,
+        .kv_len = group.kv_len.address[task.sequence],
+        .causal = p.causal,
+        .keys = pool.key_at(layer, 0, task.kv_head),
+        .values = pool.value_at(layer, 0, task.kv_head),
+        .block_bytes = pool.layer(layer).block_bytes,
+        .table = group.table.address + static_cast<ptrdiff_t>(task.sequence) * group.table_stride,
+        .block_tokens = pool.block_tokens(),
+        .key_width = p.key_width,
+        .value_width = p.value_width,
+        .type = pool.type(),
+        .scale = p.scale,
+        .scratch = scratch};
+  }
+};
 
 }  // namespace
 
@@ -41,58 +85,46 @@ void CpuBackend::store_kv(KvPool& kv, int32_t layer, const Mat& k, const Mat& v,
   });
 }
 
-// One task is one kernel call: up to kQueriesPerCall query heads that share a KV head of one
-// sequence.
+// A task is a kernel call: all that a unit of the plan sees, or some chunks of it. Of those that
+// share a unit the one that ends last joins their results.
 void CpuBackend::attend(Mat out, const Mat& q, const KvPool& kv, int32_t layer, const Batch& batch,
                         const AttentionParams& p) {
   const auto& pool = static_cast<const PagedKv&>(kv);
-  const PagedKv::Layer& memory = pool.layer(layer);
-  check_shapes(out, q, memory.shape, batch, p);
-  const Batch::Group& group = batch.groups[static_cast<size_t>(memory.shape.group)];
-  const int32_t heads = p.query_heads / p.kv_heads;
-  const std::span first_task =
-      std::span(first_task_).first(static_cast<size_t>(batch.sequences) + 1);
-  first_task[0] = 0;
-  for (int32_t s = 0; s < batch.sequences; ++s) {
-    const auto i = static_cast<size_t>(s);
-    first_task[i + 1] = first_task[i] + calls_of(batch, s, heads) * p.kv_heads;
+  check_shapes(out, q, pool.layer(layer).shape, batch, p);
+  const Operands operands{out, q, pool, layer, batch, p};
+  plan_.make(operands.work());
+  for (int32_t pass = 0; pass < plan_.passes(); ++pass) {
+    plan_.begin_pass(pass);
+    plan_.for_split_units([&](int32_t unit, int32_t tasks) {
+      split_units_[static_cast<size_t>(unit)].left.store(tasks, std::memory_order_relaxed);
+    });
+    // One loop in all but the largest steps of models with hundreds of heads.
+    constexpr int32_t kLoop = ThreadPool::kMaxTasks / 2;
+    for (int32_t first = 0; first < plan_.tasks(); first += kLoop) {
+      pool_->run(std::min(kLoop, plan_.tasks() - first), [&](int32_t index, int32_t thread) {
+        const AttendTask task = plan_.task(first + index);
+        float* scratch = scratch_.get() + static_cast<size_t>(thread) * kernels::kAttentionScratch;
+        run_task(task, operands.args(task, scratch));
+      });
+    }
   }
-  const auto call = [&](int32_t task, int32_t thread) {
-    const auto after = std::ranges::upper_bound(first_task, task);
-    const auto s = static_cast<int32_t>(after - first_task.begin()) - 1;
-    const int32_t within = task - first_task[static_cast<size_t>(s)];
-    const int32_t calls = calls_of(batch, s, heads), kv_head = within / calls;
-    const int32_t first_query = within % calls * kernels::kQueriesPerCall;
-    const int32_t row = batch.query_start.address[s], end = batch.query_start.address[s + 1];
-    kernels_.attend(
-        {.q = q.row<float>(row) + kv_head * heads * p.key_width,
-         .q_stride = q.row_stride,
-         .out = out.row<float>(row) + kv_head * heads * p.value_width,
-         .out_stride = out.row_stride,
-         .positions = batch.positions.address + row,
-         .heads = heads,
-         .first_query = first_query,
-         .queries = std::min(kernels::kQueriesPerCall, (end - row) * heads - first_query),
-         .kv_len = group.kv_len.address[s],
-         .causal = p.causal,
-         .keys = pool.key_at(layer, 0, kv_head),
-         .values = pool.value_at(layer, 0, kv_head),
-         .key_block_bytes = memory.key_block_bytes,
-         .value_block_bytes = memory.value_block_bytes,
-         .table = group.table.address + static_cast<ptrdiff_t>(s) * group.table_stride,
-         .block_tokens = pool.block_tokens(),
-         .key_width = p.key_width,
-         .value_width = p.value_width,
-         .type = pool.type(),
-         .scale = p.scale,
-         .scratch = scratch_.get() + static_cast<size_t>(thread) * kernels::kAttentionScratch});
-  };
-  // One loop in all but the largest steps of models with hundreds of heads.
-  constexpr int32_t kLoop = ThreadPool::kMaxTasks / 2;
-  for (int32_t first = 0; first < first_task.back(); first += kLoop) {
-    pool_->run(std::min(kLoop, first_task.back() - first),
-               [&](int32_t task, int32_t thread) { call(first + task, thread); });
-  }
+}
+
+void CpuBackend::run_task(const AttendTask& task, const kernels::AttentionArgs& args) {
+  if (task.unit < 0) return kernels_.attend(args);
+  SplitUnit& unit = split_units_[static_cast<size_t>(task.unit)];
+  float* const results = partials_.get() + task.partials;
+  const ptrdiff_t skipped = ptrdiff_t{task.begin - task.window_begin} * args.queries *
+                            kernels::attention_partial_floats(args.value_width);
+  kernels_.attend_chunks(
+      args, {.first = task.begin, .count = task.end - task.begin, .partials = results + skipped});
+  if (unit.left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  if (task.window_begin == task.window_end) return;  // all it sees lay in earlier passes
+  kernels_.join_chunks(args,
+                       {.first = task.window_begin,
+                        .count = task.window_end - task.window_begin,
+                        .partials = results},
+                       unit.so_far);
 }
 
 }  // namespace bessemer::cpu

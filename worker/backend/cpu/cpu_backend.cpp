@@ -7,10 +7,15 @@ namespace bessemer::cpu {
 StatusOr<std::unique_ptr<Backend>> CpuBackend::make(const kernels::Kernels& kernels,
                                                     int32_t threads) {
   ASSIGN_OR_RETURN(std::unique_ptr<ThreadPool> pool, ThreadPool::make(threads));
-  host::Array<float> scratch =
-      host::allocate_array<float>(kernels::kAttentionScratch * static_cast<size_t>(threads));
-  if (!scratch) return absl::ResourceExhaustedError("cannot allocate scratch for attention");
-  return std::unique_ptr<Backend>(new CpuBackend(kernels, std::move(pool), std::move(scratch)));
+  const auto count = static_cast<size_t>(threads);
+  host::Array<float> scratch = host::allocate_array<float>(kernels::kAttentionScratch * count);
+  host::Array<float> partials = host::allocate_array<float>(AttendPlan::kPartialFloats * count);
+  if (!scratch || !partials) {
+    return absl::ResourceExhaustedError("cannot allocate memory for attention by " +
+                                        std::to_string(threads) + " threads; use fewer");
+  }
+  return std::unique_ptr<Backend>(
+      new CpuBackend(kernels, std::move(pool), std::move(scratch), std::move(partials)));
 }
 
 // One name for all instruction sets, since they give the same bits: int8 activations per 32
@@ -62,8 +67,7 @@ Status CpuBackend::reserve_workspace(int32_t, int32_t, int32_t) {
 
 void CpuBackend::begin_step(const StepInputs& inputs, Batch& batch) {
   steps_.upload(inputs, batch);
-  // Only grows: the step before may still have to run.
-  first_task_.resize(std::max(first_task_.size(), static_cast<size_t>(batch.sequences) + 1));
+  plan_.reserve(batch.sequences);
 }
 
 void CpuBackend::move_kv(KvPool& kv, std::span<const KvMove> moves) {

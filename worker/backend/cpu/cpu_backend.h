@@ -3,12 +3,14 @@
 // batch gives the same bits.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kernels/cpu/kernels.h"
 #include "worker/backend/backend.h"
+#include "worker/backend/cpu/attend_plan.h"
 #include "worker/backend/cpu/packed_weight.h"
 #include "worker/backend/cpu/paged_kv.h"
 #include "worker/backend/cpu/thread_pool.h"
@@ -73,9 +75,20 @@ class CpuBackend final : public Backend {
   // Below so many values an op over rows is done before another thread would have begun.
   static constexpr int64_t kValuesWorthSharing = 16 * 1024;
 
+  // Of a unit of attention whose chunks are done by several tasks.
+  struct alignas(64) SplitUnit {
+    std::atomic<int32_t> left = 0;  // tasks of this pass
+    kernels::SoFar so_far[kernels::kQueriesPerCall];
+  };
+
   CpuBackend(const kernels::Kernels& kernels, std::unique_ptr<ThreadPool> pool,
-             host::Array<float> scratch)
-      : kernels_(kernels), pool_(std::move(pool)), scratch_(std::move(scratch)) {}
+             host::Array<float> scratch, host::Array<float> partials)
+      : kernels_(kernels),
+        pool_(std::move(pool)),
+        scratch_(std::move(scratch)),
+        partials_(std::move(partials)),
+        split_units_(static_cast<size_t>(pool_->threads()) * AttendPlan::kSplitUnits),
+        plan_(pool_->threads()) {}
 
   static const PackedWeight& own(const Weight& weight) {
     return static_cast<const PackedWeight&>(weight);
@@ -87,16 +100,19 @@ class CpuBackend final : public Backend {
   void quantize(const Mat& x);
   void multiply(const Mat& out, const Mat& x, const PackedWeight& w, const Segment& segment);
   void dot_rows(const Mat& out, const Mat& x, const PackedWeight& w);
+  void run_task(const AttendTask& task, const kernels::AttentionArgs& args);
 
   const kernels::Kernels& kernels_;
   const std::unique_ptr<ThreadPool> pool_;
   const host::Array<float> scratch_;        // kernels::kAttentionScratch for each thread
+  const host::Array<float> partials_;       // AttendPlan::kPartialFloats for each thread
+  std::vector<SplitUnit> split_units_;      // AttendPlan::kSplitUnits for each thread
+  AttendPlan plan_;                         // of attend(); room for the largest step so far
   host::Array<std::byte> activations_;      // kSliceRows rows of the widest quantised weight
   int32_t widest_ = 0;                      // its columns
   host::Array<std::byte> product_scratch_;  // kernels' matmul_scratch() of those for each thread
   size_t product_scratch_bytes_ = 0;        // a thread's
   host::StepRing steps_;
-  std::vector<int32_t> first_task_;  // of each sequence in attend(); sized by begin_step()
   uint64_t last_ticket_ = 0;
 };
 

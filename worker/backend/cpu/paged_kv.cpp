@@ -39,57 +39,49 @@ StatusOr<KvPoolPtr> PagedKv::make(const KvLayout& layout) {
   auto pool = std::make_unique<PagedKv>();
   pool->layout_ = layout;
   pool->type_ = kv_type(layout.dtype);
-  const size_t head_bytes = dtype_bytes(layout.dtype) * static_cast<size_t>(layout.block_tokens);
+  const size_t token_bytes = dtype_bytes(layout.dtype) * static_cast<size_t>(layout.block_tokens);
   for (const KvLayer& shape : layout.layers) {
     Layer& layer = pool->layers_.emplace_back(Layer{.shape = shape});
-    layer.key_head_bytes = head_bytes * static_cast<size_t>(shape.key_width);
-    layer.value_head_bytes = head_bytes * static_cast<size_t>(shape.value_width);
-    layer.key_block_bytes = layer.key_head_bytes * static_cast<size_t>(shape.heads);
-    layer.value_block_bytes = layer.value_head_bytes * static_cast<size_t>(shape.heads);
+    layer.key_bytes = token_bytes * static_cast<size_t>(shape.key_width);
+    layer.head_bytes = layer.key_bytes + token_bytes * static_cast<size_t>(shape.value_width);
+    layer.block_bytes = layer.head_bytes * static_cast<size_t>(shape.heads);
     if (shape.shares < 0) RETURN_IF_ERROR(pool->allocate(layer));
   }
   for (Layer& layer : pool->layers_) {
-    if (layer.shape.shares < 0) continue;
-    layer.keys = pool->layer(layer.shape.shares).keys;
-    layer.values = pool->layer(layer.shape.shares).values;
+    if (layer.shape.shares >= 0) layer.memory = pool->layer(layer.shape.shares).memory;
   }
   return KvPoolPtr(std::move(pool));
 }
 
 Status PagedKv::allocate(Layer& layer) {
-  const auto blocks = static_cast<size_t>(this->blocks(layer.shape.group));
-  const size_t key_bytes = blocks * layer.key_block_bytes;
-  const size_t value_bytes = blocks * layer.value_block_bytes;
-  host::Array<std::byte> keys = host::allocate_array<std::byte>(key_bytes);
-  host::Array<std::byte> values = host::allocate_array<std::byte>(value_bytes);
-  if (!keys || !values) {
-    return absl::ResourceExhaustedError("cannot allocate " +
-                                        std::to_string(key_bytes + value_bytes) +
+  const size_t bytes = static_cast<size_t>(blocks(layer.shape.group)) * layer.block_bytes;
+  host::Array<std::byte> memory = host::allocate_array<std::byte>(bytes);
+  if (!memory) {
+    return absl::ResourceExhaustedError("cannot allocate " + std::to_string(bytes) +
                                         " bytes of KV for one layer; ask for fewer blocks");
   }
-  size_bytes_ += key_bytes + value_bytes;
-  layer.keys = keys.get();
-  layer.values = values.get();
-  memory_.push_back(std::move(keys));
-  memory_.push_back(std::move(values));
+  size_bytes_ += bytes;
+  layer.memory = memory.get();
+  memory_.push_back(std::move(memory));
   return absl::OkStatus();
 }
 
-std::byte* PagedKv::key_at(int32_t layer, int32_t slot, int32_t head) const {
+std::byte* PagedKv::head_at(int32_t layer, int32_t slot, int32_t head) const {
   const Layer& memory = this->layer(layer);
   const int32_t block = slot / block_tokens();
   CHECK(slot == 0 || block < blocks(memory.shape.group));
-  return memory.keys + static_cast<size_t>(block) * memory.key_block_bytes +
-         static_cast<size_t>(head) * memory.key_head_bytes +
+  return memory.memory + static_cast<size_t>(block) * memory.block_bytes +
+         static_cast<size_t>(head) * memory.head_bytes;
+}
+
+std::byte* PagedKv::key_at(int32_t layer, int32_t slot, int32_t head) const {
+  return head_at(layer, slot, head) +
          static_cast<size_t>(slot % block_tokens()) * dtype_bytes(layout_.dtype);
 }
 
 std::byte* PagedKv::value_at(int32_t layer, int32_t slot, int32_t head) const {
   const Layer& memory = this->layer(layer);
-  const int32_t block = slot / block_tokens();
-  CHECK(slot == 0 || block < blocks(memory.shape.group));
-  return memory.values + static_cast<size_t>(block) * memory.value_block_bytes +
-         static_cast<size_t>(head) * memory.value_head_bytes +
+  return head_at(layer, slot, head) + memory.key_bytes +
          static_cast<size_t>(slot % block_tokens() * memory.shape.value_width) *
              dtype_bytes(layout_.dtype);
 }
@@ -97,13 +89,11 @@ std::byte* PagedKv::value_at(int32_t layer, int32_t slot, int32_t head) const {
 void PagedKv::move(const KvMove& move) {
   CHECK(move.from >= 0 && move.from < blocks(move.group));
   CHECK(move.to >= 0 && move.to < blocks(move.group));
-  const auto from = static_cast<size_t>(move.from), to = static_cast<size_t>(move.to);
   for (const Layer& layer : layers_) {
     if (layer.shape.group != move.group || layer.shape.shares >= 0) continue;
-    std::memmove(layer.keys + to * layer.key_block_bytes, layer.keys + from * layer.key_block_bytes,
-                 layer.key_block_bytes);
-    std::memmove(layer.values + to * layer.value_block_bytes,
-                 layer.values + from * layer.value_block_bytes, layer.value_block_bytes);
+    std::memmove(layer.memory + static_cast<size_t>(move.to) * layer.block_bytes,
+                 layer.memory + static_cast<size_t>(move.from) * layer.block_bytes,
+                 layer.block_bytes);
   }
 }
 
