@@ -115,11 +115,23 @@ inline void multiply(int32_t* out) {
   _tile_stored(kOut, out + kOut * kResult, 4 * kTileColumns);
 }
 
+// Packed tiles that memory brings into the second cache while those before them are computed with:
+// a few lines for each block.
+struct NextTiles {
+  const uint8_t* at = nullptr;
+  size_t lines_each = 0;
+
+  void ask() {
+    for (size_t i = 0; i < lines_each; ++i, at += 64) __builtin_prefetch(at, 0, 2);
+  }
+};
+
 // P panels times T tiles, each 1 or 2.
 template <typename Traits, int P, int T>
 struct PanelProduct {
   const RowPanel* panels;
   ByteTile<Traits> tiles[T];
+  NextTiles next;
   alignas(64) int32_t dots[2][4 * kResult];  // of this block and of the next one
   alignas(64) float acc[P][T][kResult];      // [row][output]
 
@@ -132,6 +144,7 @@ struct PanelProduct {
     products(0);
     for (int32_t b = 0; b < blocks; ++b) {
       if (b + 1 < blocks) products(b + 1);
+      next.ask();
       for (int t = 0; t < T; ++t) {
         for (int p = 0; p < P; ++p) steps(b, p, t);
       }
@@ -182,6 +195,10 @@ void panel_tiles(const MatmulArgs& args, const RowPanel* panels, int32_t panel, 
                  const ByteTile<Traits>* tiles) {
   PanelProduct<Traits, P, T> product;
   product.panels = panels + panel;
+  if (panel == 0) {
+    const auto line = static_cast<size_t>(args.depth / kBlock) * 64;
+    product.next = {tile_of(args, tile + T), (T * args.tile_bytes + line - 1) / line};
+  }
   for (int t = 0; t < T; ++t) product.tiles[t] = tiles[t];
   product.run(args.depth / kBlock);
   for (int p = 0; p < P; ++p) {
