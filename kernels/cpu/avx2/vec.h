@@ -44,6 +44,12 @@ inline __m256 widen_bfloat(const Bfloat* x) {
 inline F load(const Bfloat* x) {
   return {widen_bfloat(x), widen_bfloat(x + 8)};
 }
+inline __m256 widen_i8(const int8_t* x) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(as_m128(x))));
+}
+inline F load(const int8_t* x) {
+  return {widen_i8(x), widen_i8(x + 8)};
+}
 inline F load_part(const float* x, int count) {
   float lanes[16] = {};
   for (int i = 0; i < count; ++i) lanes[i] = x[i];

@@ -75,6 +75,9 @@ inline F load(const Half* x) {
 inline F load(const Bfloat* x) {
   return each([&](int i) { return float_of(static_cast<uint32_t>(x[i].bits) << 16); });
 }
+inline F load(const int8_t* x) {
+  return each([&](int i) { return static_cast<float>(x[i]); });
+}
 inline F load_part(const float* x, int count) {
   return each([&](int i) { return i < count ? x[i] : 0.0f; });
 }
