@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "worker/backend/kv.h"
+
 namespace bessemer {
 namespace {
 
@@ -27,9 +29,9 @@ Status validate(const WorkerConfig& config) {
   if (config.model_path.empty()) {
     return absl::InvalidArgumentError("worker: no model given: pass --model PATH.gguf");
   }
-  if (config.kv_dtype != "f32" && config.kv_dtype != "f16" && config.kv_dtype != "bf16") {
+  if (!kv_dtype_of(config.kv_dtype)) {
     return absl::InvalidArgumentError("worker: kv_dtype = \"" + config.kv_dtype +
-                                      "\" is not known: give f32, f16 or bf16");
+                                      "\" is not known: give f32, f16, bf16 or int8");
   }
   if (!(config.kv_memory_fraction > 0.0 && config.kv_memory_fraction <= 0.95)) {
     return absl::InvalidArgumentError(

@@ -27,7 +27,7 @@ struct WorkerConfig {
       0;  // 0: kv_memory_fraction of the memory that is free once the weights are loaded, but no
           // more than max_sequences sequences of max_model_len tokens need
   double kv_memory_fraction = 0.3;  // the supervisor divides it by the number of workers
-  std::string kv_dtype = "f16";     // f32, f16, bf16
+  std::string kv_dtype = "f16";     // f32, f16, bf16, int8
 
   // Scheduling
   int32_t max_sequences = 64;   // sequences that run at once

@@ -47,10 +47,6 @@ struct Worker {
   }
 };
 
-DType dtype_of(const std::string& name) {
-  return name == "f32" ? DType::f32 : name == "bf16" ? DType::bf16 : DType::f16;
-}
-
 std::string node_of(const WorkerConfig& config) {
   if (!config.node.empty()) return config.node;
   char name[256] = {};
@@ -75,7 +71,7 @@ Status load(const WorkerConfig& config, Worker& w) {
   run.max_len = config.max_model_len;
   run.slots = config.max_sequences;
   run.step_tokens = config.step_tokens;
-  run.kv_dtype = dtype_of(config.kv_dtype);
+  run.kv_dtype = *kv_dtype_of(config.kv_dtype);  // validate() knows it
   run.kv_cache_bytes = static_cast<uint64_t>(config.kv_cache_mb) << 20;
   run.kv_fraction = config.kv_memory_fraction;
   ASSIGN_OR_RETURN(w.runner, ModelRunner::create(*w.backend, std::move(model), run));

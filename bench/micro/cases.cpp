@@ -221,17 +221,19 @@ std::vector<CaseSource> all_cases() {
     const auto attend = [&, q = query_heads, kv = kv_heads](const std::string& what,
                                                             AttentionShape shape) {
       shape.query_heads = q, shape.kv_heads = kv, shape.width = 64;
-      add("attend " + std::to_string(q) + "/" + std::to_string(kv) + "x64, " + what,
+      const std::string type = shape.dtype == DType::i8 ? " int8" : "";
+      add("attend " + std::to_string(q) + "/" + std::to_string(kv) + "x64" + type + ", " + what,
           [=](Backend& b, const std::string& n) { return attention_case(b, n, shape); });
     };
     for (const int32_t length : {200, 2048, 8192}) {
-      attend("1 row at " + std::to_string(length), {.sequences = 1, .length = length, .rows = 1});
+      attend("1 row at " + std::to_string(length), {.length = length});
     }
-    attend("16 sequences at 512", {.sequences = 16, .length = 512, .rows = 1});
+    attend("16 sequences at 512", {.sequences = 16, .length = 512});
     for (const int32_t before : {0, 2048, 8192}) {
-      attend("512 rows at " + std::to_string(before),
-             {.sequences = 1, .length = before + 512, .rows = 512});
+      attend("512 rows at " + std::to_string(before), {.length = before + 512, .rows = 512});
     }
+    attend("1 row at 8192", {.length = 8192, .dtype = DType::i8});
+    attend("512 rows at 2048", {.length = 2048 + 512, .rows = 512, .dtype = DType::i8});
   }
   for (const int32_t rows : {1, 512}) {
     const std::string suffix = ", " + std::to_string(rows) + " rows";

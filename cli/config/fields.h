@@ -48,7 +48,8 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
           "memory for keys and values; 0: a share of what is free");
   visitor("kv_memory_fraction", config.kv_memory_fraction,
           "that share, over all workers of this machine");
-  visitor("kv_dtype", config.kv_dtype, "f32, f16 or bf16");
+  visitor("kv_dtype", config.kv_dtype,
+          "keys and values as f32, f16, bf16 or int8 (half of f16's memory)");
   visitor("max_sequences", config.max_sequences, "sequences that run at once");
   visitor("step_tokens", config.step_tokens, "tokens of one engine step, at most");
   visitor("stream_step_ms", config.stream_step_ms,

@@ -33,7 +33,8 @@ struct MatmulArgs {
 // Rows of one call, at most: what a task takes (worker/backend/cpu/products.cpp).
 constexpr int32_t kMatmulRows = 64;
 
-enum class KvType : uint8_t { f32, f16, bf16 };
+// i8: rows with a scale (KvRow); the others have none.
+enum class KvType : uint8_t { f32, f16, bf16, i8 };
 enum class Gate : uint8_t { silu, gelu, gelu_tanh, relu };
 
 // Positions side by side in a block of keys; block_tokens is a multiple.
@@ -72,10 +73,11 @@ struct AttentionArgs {
   int32_t first_query, queries;  // queries <= kQueriesPerCall
   int32_t kv_len;
   bool causal;
-  const std::byte* keys;    // of this KV head in block 0: [key_width][block_tokens]
-  const std::byte* values;  // of this KV head in block 0: [block_tokens][value_width]
-  size_t block_bytes;       // from block to block
-  const int32_t* table;     // block ids of the sequence, in order
+  // Of this KV head in block 0: [key_width][block_tokens] and [block_tokens][value_width]; with i8
+  // the scales of each follow, [block_tokens] of f32.
+  const std::byte *keys, *values;
+  size_t block_bytes;    // from block to block
+  const int32_t* table;  // block ids of the sequence, in order
   int32_t block_tokens, key_width, value_width;
   KvType type;
   float scale;
@@ -92,6 +94,13 @@ struct ChunkRun {
 // The weighted values are in its output.
 struct SoFar {
   float largest, total;
+};
+
+// A token's keys or values of one head in the pool.
+struct KvRow {
+  std::byte* values;
+  ptrdiff_t stride;  // elements from one to the next
+  float* scale;      // of i8 (worker/backend/kv.h has the rule), else nullptr
 };
 
 // Bytes of a quantised row of activations (layout.h) with `depth` inputs.
@@ -121,8 +130,8 @@ struct Kernels {
   // Rotates `heads` heads of `head_dim` values in place by `pairs` angles.
   void (*rope)(float* inout, int32_t heads, int32_t head_dim, int32_t pairs, bool interleaved,
                const float* cosines, const float* sines);
-  // out[i * stride] = x[i], rounded to `type`; stride in elements.
-  void (*store_kv)(std::byte* out, ptrdiff_t stride, const float* x, int32_t count, KvType type);
+  // The row's value i is x[i], rounded to `type`.
+  void (*store_kv)(const KvRow& row, const float* x, int32_t count, KvType type);
 };
 
 // nullptr: no such instruction set, or this machine lacks it. "scalar" is always there.

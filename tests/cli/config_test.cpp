@@ -57,6 +57,18 @@ TEST_F(YamlTest, WhatIsPrintedCanBeRead) {
   EXPECT_TRUE(again.log.json);
 }
 
+TEST_F(YamlTest, KvTypesAreNamedWhenOneIsUnknown) {
+  WorkerConfig config;
+  config.model_path = "a.gguf";
+  for (const char* name : {"f32", "f16", "bf16", "int8"}) {
+    config.kv_dtype = name;
+    EXPECT_TRUE(validate(config).ok()) << name;
+  }
+  config.kv_dtype = "i8";
+  EXPECT_EQ(validate(config).message(),
+            "worker: kv_dtype = \"i8\" is not known: give f32, f16, bf16 or int8");
+}
+
 TEST_F(YamlTest, UnknownSettingIsNamedWithLineAndSuggestion) {
   EXPECT_EQ(error("model: x\nrouter:\n  prot: 1\n"),
             path_ + ":3: unknown setting 'router.prot' (did you mean 'port'?)");

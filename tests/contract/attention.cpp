@@ -9,15 +9,28 @@
 namespace bessemer {
 namespace {
 
-float rounded(float value, DType dtype) {
+float rounded(float value, float largest, DType dtype) {
   switch (dtype) {
     case DType::f16:
       return half_to_float(float_to_half(value));
     case DType::bf16:
       return bfloat_to_float(float_to_bfloat(value));
+    case DType::i8:
+      return std::nearbyint(value * (127.0f / largest)) * (largest / 127.0f);
     default:
       return value;
   }
+}
+
+// Rows of `width` as a pool keeps them.
+std::vector<float> kept(const std::vector<float>& rows, int32_t width, DType dtype) {
+  std::vector<float> out;
+  for (auto row = rows.begin(); row != rows.end(); row += width) {
+    float largest = 0;
+    for (auto at = row; at != row + width; ++at) largest = std::max(largest, std::abs(*at));
+    for (auto at = row; at != row + width; ++at) out.push_back(rounded(*at, largest, dtype));
+  }
+  return out;
 }
 
 void put_row(const Matrix& to, int32_t row, const std::vector<float>& from, int32_t position) {
@@ -64,6 +77,8 @@ AttentionWorld::AttentionWorld(const AttentionCase& c, uint64_t seed) : case_(c)
       sequence.k.push_back(normal(random));
     for (int32_t i = 0; i < length * c.kv_heads * c.value_width; ++i)
       sequence.v.push_back(normal(random));
+    sequence.k_kept = kept(sequence.k, c.key_width, c.dtype);
+    sequence.v_kept = kept(sequence.v, c.value_width, c.dtype);
     sequence.blocks.resize(static_cast<size_t>((length + c.block_tokens - 1) / c.block_tokens));
     pool_blocks_ += static_cast<int32_t>(sequence.blocks.size()) + 1;
   }
@@ -172,7 +187,7 @@ std::vector<float> AttentionWorld::run(Backend& backend, const Schedule& schedul
 }
 
 // softmax(q K^T / sqrt(width)) V of one head at one position. Errors: a score's product makes at
-// most key_width + 2 roundings of its terms' magnitude; a weight is off by twice the largest
+// most key_width + 3 roundings of its terms' magnitude (one of int8's scale); a weight is off by twice the largest
 // score's error (its own and the maximum's) and the exponential's 5e-7; weights and values are
 // summed with as many roundings as there are positions.
 void AttentionWorld::expect_head(const Sequence& sequence, int32_t length, int32_t position,
@@ -185,16 +200,17 @@ void AttentionWorld::expect_head(const Sequence& sequence, int32_t length, int32
   std::vector<double> scores;
   double score_error = 0;
   for (int32_t j = 0; j < visible; ++j) {
-    const float* k = &sequence.k[static_cast<size_t>((j * c.kv_heads + kv_head) * c.key_width)];
+    const float* k =
+        &sequence.k_kept[static_cast<size_t>((j * c.kv_heads + kv_head) * c.key_width)];
     double dot = 0, magnitude = 0;
     for (int32_t d = 0; d < c.key_width; ++d) {
-      const double term = static_cast<double>(q[d]) * rounded(k[d], c.dtype);
+      const double term = static_cast<double>(q[d]) * k[d];
       dot += term;
       magnitude += std::abs(term);
     }
     scores.push_back(dot / std::sqrt(static_cast<double>(c.key_width)));
     score_error =
-        std::max(score_error, (c.key_width + 2) * kUnit * magnitude / std::sqrt(c.key_width));
+        std::max(score_error, (c.key_width + 3) * kUnit * magnitude / std::sqrt(c.key_width));
   }
   const double top = *std::max_element(scores.begin(), scores.end());
   double total = 0;
@@ -202,8 +218,8 @@ void AttentionWorld::expect_head(const Sequence& sequence, int32_t length, int32
   for (int32_t d = 0; d < c.value_width; ++d) {
     double value = 0, largest = 0;
     for (int32_t j = 0; j < visible; ++j) {
-      const float v = rounded(
-          sequence.v[static_cast<size_t>((j * c.kv_heads + kv_head) * c.value_width + d)], c.dtype);
+      const float v =
+          sequence.v_kept[static_cast<size_t>((j * c.kv_heads + kv_head) * c.value_width + d)];
       value += scores[static_cast<size_t>(j)] / total * v;
       largest = std::max(largest, std::abs(static_cast<double>(v)));
     }

@@ -38,7 +38,8 @@ class AttentionWorld {
 
  private:
   struct Sequence {
-    std::vector<float> q, k, v;  // [position][heads * width]
+    std::vector<float> q, k, v;         // [position][heads * width]
+    std::vector<float> k_kept, v_kept;  // k and v as the pool keeps them
     std::vector<int32_t> blocks;
   };
   void expect_head(const Sequence& sequence, int32_t length, int32_t position, int32_t head,

@@ -44,11 +44,59 @@ TEST_P(AttentionTest, OddWidths) {
 }
 
 TEST_P(AttentionTest, EveryKvTypeAndBlockSize) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::i8}) {
     for (const int32_t block_tokens : {16, 32, 64}) {
       AttentionCase c{.block_tokens = block_tokens, .dtype = dtype, .lengths = {1, 15, 16, 17, 70}};
       c.key_width = c.value_width = 24;
       check(*subject_, c, whole(c), 9);
+    }
+  }
+}
+
+// An int8 row has the scale of its own values, whatever those of its neighbours are. Each query
+// singles out its own position, and gets the value itself.
+TEST_P(AttentionTest, Int8RowsHaveScalesOfTheirOwn) {
+  constexpr float kScales[] = {1, 1000, 0, 1e-6f, 1e-35f};  // the last is below 2^-100
+  constexpr int32_t kRows = 5, kWidth = 20;
+  const KvLayout layout{.dtype = DType::i8,
+                        .layers = {{.heads = 2, .key_width = kWidth, .value_width = kWidth}},
+                        .group_blocks = {1}};
+  KvPoolPtr pool = *subject_->make_kv(layout);
+  StepInputs inputs = plain_step(kRows);
+  inputs.groups.push_back(
+      {.store_at = inputs.positions, .table = {0}, .table_stride = 1, .kv_len = {kRows}});
+  Matrix q(*subject_, kRows, 2 * kWidth), k(*subject_, kRows, 2 * kWidth);
+  Matrix v(*subject_, kRows, 2 * kWidth), out(*subject_, kRows, 2 * kWidth);
+  v.fill(random_, 1.0f);
+  for (int32_t r = 0; r < kRows; ++r) {
+    for (int32_t c = 0; c < 2 * kWidth; ++c) v.at(r, c) *= kScales[r] * (c < kWidth ? 1 : 0.01f);
+    for (const int32_t head : {0, 1}) {
+      k.at(r, head * kWidth + r) = 1;
+      q.at(r, head * kWidth + r) = 200;
+    }
+  }
+  const AttentionParams params{.query_heads = 2,
+                               .kv_heads = 2,
+                               .key_width = kWidth,
+                               .value_width = kWidth,
+                               .scale = 1,
+                               .causal = false};
+  Batch batch;
+  subject_->begin_step(inputs, batch);
+  run(*subject_, [&] {
+    subject_->store_kv(*pool, 0, k.mat(), v.mat(), batch);
+    subject_->attend(out.mat(), q.mat(), *pool, 0, batch, params);
+  });
+  for (int32_t r = 0; r < kRows; ++r) {
+    for (int32_t first = 0; first < 2 * kWidth; first += kWidth) {
+      float largest = 0;
+      for (int32_t d = 0; d < kWidth; ++d)
+        largest = std::max(largest, std::abs(v.at(r, first + d)));
+      for (int32_t d = 0; d < kWidth; ++d) {
+        const float value = v.at(r, first + d);
+        const float steps = largest < 0x1p-100f ? 0 : std::nearbyint(value * (127.0f / largest));
+        ASSERT_EQ(out.at(r, first + d), steps * (largest / 127.0f)) << "row " << r << ", " << d;
+      }
     }
   }
 }
@@ -108,6 +156,33 @@ TEST_P(AttentionTest, NotCausal) {
                         .causal = false,
                         .lengths = {50, 17}};
   check(*subject_, c, whole(c), 12);
+}
+
+// int8 cannot hold what is not finite: the row's scale is not a number, and who sees it gets that.
+TEST_P(AttentionTest, NotFiniteInInt8IsSeenOnlyByWhoMaySeeIt) {
+  const KvLayout layout{.dtype = DType::i8,
+                        .layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
+                        .group_blocks = {2}};
+  KvPoolPtr pool = *subject_->make_kv(layout);
+  StepInputs inputs = plain_step(20);
+  inputs.groups.push_back(
+      {.store_at = inputs.positions, .table = {0, 1}, .table_stride = 2, .kv_len = {20}});
+  Batch batch;
+  subject_->begin_step(inputs, batch);
+  Matrix k(*subject_, 20, 16), v(*subject_, 20, 16), out(*subject_, 20, 16);
+  k.fill(random_, 1.0f);
+  v.fill(random_, 1.0f);
+  k.at(15, 5) = INFINITY;
+  v.at(18, 5) = NAN;
+  const AttentionParams params{
+      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
+  run(*subject_, [&] {
+    subject_->store_kv(*pool, 0, k.mat(), v.mat(), batch);
+    subject_->attend(out.mat(), v.mat(), *pool, 0, batch, params);
+  });
+  for (int32_t r = 0; r < 20; ++r) {
+    for (int32_t d = 0; d < 16; ++d) ASSERT_EQ(std::isfinite(out.at(r, d)), r < 15) << r;
+  }
 }
 
 // A value that is infinite for one position must not reach the rows before it, though they are

@@ -90,7 +90,7 @@ TEST_P(IdentityTest, Pointwise) {
 }
 
 TEST_P(IdentityTest, AttentionInAnyChunksAndBatch) {
-  for (const DType dtype : {DType::f16, DType::bf16, DType::f32}) {
+  for (const DType dtype : {DType::f16, DType::bf16, DType::f32, DType::i8}) {
     AttentionCase c{.query_heads = 6,
                     .kv_heads = 2,
                     .key_width = 24,
@@ -165,7 +165,7 @@ TEST_P(IdentityTest, AttentionSplitOverKv) {
       {.query_heads = 40, .kv_heads = 1, .key_width = 16, .value_width = 17, .lengths = {900, 600}},
       {.query_heads = 32, .kv_heads = 1, .key_width = 8, .value_width = 1024, .lengths = {2700}}};
   for (AttentionCase& c : cases) {
-    c.dtype = DType::bf16;
+    c.dtype = c.kv_heads == 3 ? DType::i8 : DType::bf16;
     EXPECT_TRUE(same_bits(decode(*subject_, c), decode(*oracle_, c))) << c.lengths[0];
   }
 }

@@ -24,6 +24,15 @@ TEST_P(KvTest, SizeIsWhatTheBlocksSay) {
   EXPECT_EQ(pool->size_bytes(), 3 * first + 4 * second);
 }
 
+TEST_P(KvTest, Int8RowsTakeAScaleEach) {
+  KvLayout layout = two_groups();
+  layout.dtype = DType::i8;
+  EXPECT_EQ(kv_block_bytes(layout, 0), 16u * 2 * (16 + 4 + 8 + 4));
+  EXPECT_EQ(kv_block_bytes(layout, 1), 16u * 1 * (16 + 4 + 16 + 4));
+  EXPECT_EQ((*subject_->make_kv(layout))->size_bytes(),
+            3 * kv_block_bytes(layout, 0) + 4 * kv_block_bytes(layout, 1));
+}
+
 // One row each in blocks of both groups; reads them through attention over a single position, which
 // gives the value itself.
 struct OneRow {
@@ -88,9 +97,25 @@ TEST_P(KvTest, MovesCopyABlockOfOneGroup) {
   EXPECT_EQ(kv.load(1, 2, 1, 16).front(), 250) << "the other group stays";
 }
 
-TEST_P(KvTest, RefusesWhatItCannotHold) {
+// With the scales, which differ from block to block.
+TEST_P(KvTest, MovesCopyInt8Blocks) {
   KvLayout layout = two_groups();
   layout.dtype = DType::i8;
+  const KvPoolPtr pool = *subject_->make_kv(layout);
+  const OneRow kv{*subject_, *pool};
+  kv.store(0, 0, 100, 2, 8);
+  kv.store(0, 1, 5, 2, 8);
+  const std::vector<float> want = kv.load(0, 0, 2, 8);
+  const KvMove moves[] = {{.group = 0, .from = 0, .to = 2}, {.group = 0, .from = 1, .to = 1}};
+  subject_->move_kv(*pool, moves);
+  EXPECT_EQ(kv.load(0, 2, 2, 8), want);
+  EXPECT_EQ(want.back(), 115);
+  EXPECT_NEAR(kv.load(0, 1, 2, 8).front(), 5, 20 / 127.0);
+}
+
+TEST_P(KvTest, RefusesWhatItCannotHold) {
+  KvLayout layout = two_groups();
+  layout.dtype = DType::i32;
   EXPECT_EQ(subject_->make_kv(layout).status().code(), absl::StatusCode::kInvalidArgument);
   layout = two_groups();
   layout.layers[1].group = 2;

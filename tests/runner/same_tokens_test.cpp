@@ -92,8 +92,9 @@ std::string quantised_path() {
 }
 
 struct Variant {
-  std::string backend;
-  bool quantised;
+  std::string name, backend;
+  bool quantised;  // the weights
+  DType kv;
 };
 
 class SameTokens : public ::testing::TestWithParam<Variant> {
@@ -112,14 +113,14 @@ class SameTokens : public ::testing::TestWithParam<Variant> {
     options.backend = GetParam().backend;
     options.step_tokens = step_tokens;
     options.threads = threads;
-    if (GetParam().quantised) options.kv_dtype = DType::f16;
+    options.kv_dtype = GetParam().kv;
     return Harness::make(options,
                          GetParam().quantised ? quantised_path() : test::stories_model_path());
   }
 };
 
 TEST_P(SameTokens, AsLlamaCpp) {
-  if (GetParam().quantised) return;  // random weights are nobody's golden
+  if (GetParam().kv != DType::f32) return;  // the goldens are of stories260K and KV in f32
   const auto harness = make();
   ASSERT_TRUE(harness);
   const auto goldens = read_goldens();
@@ -224,11 +225,11 @@ TEST_P(SameTokens, NothingIsHeldAfterwards) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SameTokens,
-                         ::testing::Values(Variant{"reference", false}, Variant{"cpu", false},
-                                           Variant{"cpu", true}),
-                         [](const auto& param) {
-                           return param.param.backend + (param.param.quantised ? "_q4_f16" : "");
-                         });
+                         ::testing::Values(Variant{"reference", "reference", false, DType::f32},
+                                           Variant{"cpu", "cpu", false, DType::f32},
+                                           Variant{"cpu_q4_f16", "cpu", true, DType::f16},
+                                           Variant{"cpu_q4_int8", "cpu", true, DType::i8}),
+                         [](const auto& param) { return param.param.name; });
 
 }  // namespace
 }  // namespace bessemer::testing

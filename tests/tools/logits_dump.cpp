@@ -73,9 +73,7 @@ StatusOr<Forward> prepare(const Options& options, int32_t longest) {
   RETURN_IF_ERROR(
       f.backend->reserve_workspace(options.chunk, options.chunk, f.model->vocab_size()));
   KvLayout layout = f.model->kv_layout();
-  layout.dtype = options.kv_dtype == "f32"    ? DType::f32
-                 : options.kv_dtype == "bf16" ? DType::bf16
-                                              : DType::f16;
+  layout.dtype = *kv_dtype_of(options.kv_dtype);
   layout.group_blocks = {(longest + layout.block_tokens - 1) / layout.block_tokens};
   f.limits.slots = 1;
   f.limits.rows = f.limits.logit_rows = options.chunk;
@@ -173,7 +171,7 @@ int main(int argc, char** argv) {
   app.add_option("--isa", options.isa, "instruction set of the cpu backend");
   app.add_option("--threads", options.threads, "threads of the cpu backend; 0: all");
   app.add_option("--kv-dtype", options.kv_dtype)
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
   app.add_option("--ids", options.ids, "one JSON list of token ids a line")->required();
   app.add_option("--out", options.out, "float32, [positions, vocabulary] or [positions]")

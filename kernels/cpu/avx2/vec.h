@@ -48,6 +48,12 @@ inline __m256 widen_bfloat(const Bfloat* x) {
 inline F load(const Bfloat* x) {
   return {widen_bfloat(x), widen_bfloat(x + 8)};
 }
+inline __m256 widen_i8(const int8_t* x) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(as_m128(x))));
+}
+inline F load(const int8_t* x) {
+  return {widen_i8(x), widen_i8(x + 8)};
+}
 inline F load_part(const float* x, int count) {
   float lanes[16] = {};
   for (int i = 0; i < count; ++i) lanes[i] = x[i];
@@ -127,10 +133,6 @@ inline F to_float(I a) {
 }
 inline I round_to_int(F a) {
   return {_mm256_cvtps_epi32(a.lo), _mm256_cvtps_epi32(a.hi)};
-}
-inline I load(const int8_t* x) {
-  return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(as_m128(x))),
-          _mm256_cvtepi8_epi32(_mm_loadl_epi64(as_m128(x + 8)))};
 }
 inline void store_i8(int8_t* out, I a) {
   // packs works on 128-bit halves: 0-3, 8-11, 4-7, 12-15 come out and are put in order.

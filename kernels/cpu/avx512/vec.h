@@ -46,6 +46,10 @@ inline F load(const Bfloat* x) {
       _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
 }
+inline F load(const int8_t* x) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
 inline F load_part(const float* x, int count) {
   return {_mm512_maskz_loadu_ps(first_mask(count), x)};
 }
@@ -114,9 +118,6 @@ inline F to_float(I a) {
 }
 inline I round_to_int(F a) {
   return {_mm512_cvtps_epi32(a.all)};
-}
-inline I load(const int8_t* x) {
-  return {_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))};
 }
 inline void store_i8(int8_t* out, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtsepi32_epi8(a.all));

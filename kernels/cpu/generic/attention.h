@@ -11,6 +11,8 @@
 //     N = max(M, m), a = exp(M - N), b = exp(m - N)
 //     L = fma(l, b, L a), O = fma(o, b, O a), M = N
 //   and in the end out = O / L.
+//   Of int8 rows q and scale r: s_j = ((q . k_j) * r) * scale over the integers k_j, and the factor
+//   of the integers v_j is p_j r; l is the sum of p_j as ever.
 // A chunk's m, l and o need no other chunk: attend() joins each as soon as it is there, while
 // attend_chunks() leaves them for join_chunks(), with the same result.
 #pragma once
@@ -70,6 +72,18 @@ inline const T* values_at(const AttentionArgs& args, int32_t position) {
          static_cast<ptrdiff_t>(position % args.block_tokens) * args.value_width;
 }
 
+// int8 rows have scales; 16 positions' from `position` on.
+template <typename T>
+constexpr bool kScaled = false;
+template <>
+constexpr bool kScaled<int8_t> = true;
+inline F scales_at(const AttentionArgs& args, const std::byte* rows, int32_t width,
+                   int32_t position) {
+  const auto block = static_cast<size_t>(args.table[position / args.block_tokens]);
+  const std::byte* end = rows + block * args.block_bytes + ptrdiff_t{width} * args.block_tokens;
+  return load(reinterpret_cast<const float*>(end) + position % args.block_tokens);
+}
+
 // As many sums side by side as hide the latency of fma, whatever the number of queries.
 constexpr int beside(int queries) {
   return (kChains + queries - 1) / queries;
@@ -115,6 +129,9 @@ void score_groups(const QueryRun& run, int32_t first, int32_t position, float* s
   const F scale = set(args.scale);
   for (int g = 0; g < G; ++g) {
     for (int i = 0; i < Q; ++i) {
+      if constexpr (kScaled<T>) {
+        dots[i][g] = mul(dots[i][g], scales_at(args, args.keys, width, position + g * kKvLanes));
+      }
       store(scores + i * kKvChunk + g * kKvLanes, mul(dots[i][g], scale));
     }
   }
@@ -154,6 +171,14 @@ void soften(float* scores, int32_t count, Partial result) {
   }
   result.largest() = m;
   result.total() = sum(total);
+}
+
+// Turns the weights of `count` positions from `base` on into those of integers.
+void scale_weights(const AttentionArgs& args, float* weights, int32_t base, int32_t count) {
+  for (int32_t at = 0; at < count; at += kKvLanes) {
+    const F scales = scales_at(args, args.values, args.value_width, base + at);
+    store(weights + at, mul(load(weights + at), scales));
+  }
 }
 
 // acc += weights x values of `count` neighbouring positions.
@@ -224,6 +249,7 @@ void attend_chunk(const QueryRun& run, int32_t first, int32_t base, float* parti
   score_chunk<T, Q>(run, first, base, most, scores);
   for (int i = 0; i < Q; ++i) {
     if (counts[i] > 0) soften(scores + i * kKvChunk, counts[i], results[i]);
+    if constexpr (kScaled<T>) scale_weights(args, scores + i * kKvChunk, base, counts[i]);
     for (int32_t d = 0; d < args.value_width; d += 16) store(results[i].values() + d, zero());
   }
   // Together as far as all can see; beyond that a value must not touch who may not see it, not even
@@ -342,6 +368,8 @@ inline void by_type(KvType type, const Function& function) {
       return function.template operator()<Half>();
     case KvType::bf16:
       return function.template operator()<Bfloat>();
+    case KvType::i8:
+      return function.template operator()<int8_t>();
   }
 }
 

@@ -173,24 +173,44 @@ inline void store(Bfloat* out, F a) {
 }
 
 template <typename T>
-void store_kv_as(std::byte* out, ptrdiff_t stride, const float* x, int32_t count) {
-  auto* target = reinterpret_cast<T*>(out);
+void store_kv_as(const KvRow& row, const float* x, int32_t count) {
+  auto* target = reinterpret_cast<T*>(row.values);
   for (int32_t i = 0; i < count; i += 16) {
     const int32_t lanes = count - i < 16 ? count - i : 16;
     T values[16];
-    store(values, lanes == 16 ? load(x + i) : load_part(x + i, lanes));
-    for (int32_t j = 0; j < lanes; ++j) target[(i + j) * stride] = values[j];
+    store(values, load_lanes(x + i, lanes));
+    for (int32_t j = 0; j < lanes; ++j) target[(i + j) * row.stride] = values[j];
   }
 }
 
-void store_kv(std::byte* out, ptrdiff_t stride, const float* x, int32_t count, KvType type) {
+void store_kv_i8(const KvRow& row, const float* x, int32_t count) {
+  I top = set_int(0);
+  for (int32_t i = 0; i < count; i += 16) {
+    top = max(top, bits(absolute(load_lanes(x + i, count - i))));
+  }
+  const float magnitude = __builtin_bit_cast(float, largest(top));
+  const bool finite = magnitude < __builtin_inff(), zeros = !finite || magnitude < kSmallestBlock;
+  *row.scale = !finite ? __builtin_nanf("") : zeros ? 0.0f : magnitude / 127.0f;
+  const F inverse = set(zeros ? 0.0f : 127.0f / magnitude);
+  auto* target = reinterpret_cast<int8_t*>(row.values);
+  for (int32_t i = 0; i < count; i += 16) {
+    const int32_t lanes = count - i < 16 ? count - i : 16;
+    int8_t values[16];
+    store_i8(values, zeros ? set_int(0) : round_to_int(mul(load_lanes(x + i, lanes), inverse)));
+    for (int32_t j = 0; j < lanes; ++j) target[(i + j) * row.stride] = values[j];
+  }
+}
+
+void store_kv(const KvRow& row, const float* x, int32_t count, KvType type) {
   switch (type) {
     case KvType::f32:
-      return store_kv_as<float>(out, stride, x, count);
+      return store_kv_as<float>(row, x, count);
     case KvType::f16:
-      return store_kv_as<Half>(out, stride, x, count);
+      return store_kv_as<Half>(row, x, count);
     case KvType::bf16:
-      return store_kv_as<Bfloat>(out, stride, x, count);
+      return store_kv_as<Bfloat>(row, x, count);
+    case KvType::i8:
+      return store_kv_i8(row, x, count);
   }
 }
 

@@ -79,8 +79,8 @@ struct SmallScales {
   const int8_t *s, *m;
   F d, dmin;
 
-  F scale(uint32_t group) const { return mul(d, to_float(load(s + group * kTileRows))); }
-  F min(uint32_t group) const { return mul(dmin, to_float(load(m + group * kTileRows))); }
+  F scale(uint32_t group) const { return mul(d, load(s + group * kTileRows)); }
+  F min(uint32_t group) const { return mul(dmin, load(m + group * kTileRows)); }
 };
 
 // The scales of a unit, read as its blocks' turn comes.

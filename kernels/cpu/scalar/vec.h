@@ -80,6 +80,9 @@ inline F load(const Half* x) {
 inline F load(const Bfloat* x) {
   return each([&](int i) { return float_of(static_cast<uint32_t>(x[i].bits) << 16); });
 }
+inline F load(const int8_t* x) {
+  return each([&](int i) { return static_cast<float>(x[i]); });
+}
 inline F load_part(const float* x, int count) {
   return each([&](int i) { return i < count ? x[i] : 0.0f; });
 }
@@ -158,9 +161,6 @@ inline F to_float(I a) {
 // To nearest even; |a| < 2^22.
 inline I round_to_int(F a) {
   return each_int([&](int i) { return static_cast<int32_t>(a.lane[i] + 0x1.8p23f - 0x1.8p23f); });
-}
-inline I load(const int8_t* x) {
-  return each_int([&](int i) { return x[i]; });
 }
 // Lanes in [-128, 127].
 inline void store_i8(int8_t* out, I a) {

@@ -50,8 +50,8 @@ struct Operands {
         .queries = task.queries,
         .kv_len = group.kv_len.address[task.sequence],
         .causal = p.causal,
-        .keys = pool.key_at(layer, 0, task.kv_head),
-        .values = pool.value_at(layer, 0, task.kv_head),
+        .keys = pool.key_row(layer, 0, task.kv_head).values,
+        .values = pool.value_row(layer, 0, task.kv_head).values,
         .block_bytes = pool.layer(layer).block_bytes,
         .table = group.table.address + static_cast<ptrdiff_t>(task.sequence) * group.table_stride,
         .block_tokens = pool.block_tokens(),
@@ -76,9 +76,9 @@ void CpuBackend::store_kv(KvPool& kv, int32_t layer, const Mat& k, const Mat& v,
     const int32_t slot = store_at.address[row];
     if (slot < 0) return;
     for (int32_t head = 0; head < shape.heads; ++head) {
-      kernels_.store_kv(pool.key_at(layer, slot, head), pool.block_tokens(),
-                        k.row<float>(row) + head * shape.key_width, shape.key_width, pool.type());
-      kernels_.store_kv(pool.value_at(layer, slot, head), 1,
+      kernels_.store_kv(pool.key_row(layer, slot, head), k.row<float>(row) + head * shape.key_width,
+                        shape.key_width, pool.type());
+      kernels_.store_kv(pool.value_row(layer, slot, head),
                         v.row<float>(row) + head * shape.value_width, shape.value_width,
                         pool.type());
     }

@@ -12,6 +12,7 @@ namespace {
 kernels::KvType kv_type(DType dtype) {
   return dtype == DType::f32   ? kernels::KvType::f32
          : dtype == DType::f16 ? kernels::KvType::f16
+         : dtype == DType::i8  ? kernels::KvType::i8
                                : kernels::KvType::bf16;
 }
 
@@ -39,11 +40,11 @@ StatusOr<KvPoolPtr> PagedKv::make(const KvLayout& layout) {
   auto pool = std::make_unique<PagedKv>();
   pool->layout_ = layout;
   pool->type_ = kv_type(layout.dtype);
-  const size_t token_bytes = dtype_bytes(layout.dtype) * static_cast<size_t>(layout.block_tokens);
+  const auto tokens = static_cast<size_t>(layout.block_tokens);
   for (const KvLayer& shape : layout.layers) {
     Layer& layer = pool->layers_.emplace_back(Layer{.shape = shape});
-    layer.key_bytes = token_bytes * static_cast<size_t>(shape.key_width);
-    layer.head_bytes = layer.key_bytes + token_bytes * static_cast<size_t>(shape.value_width);
+    layer.key_bytes = tokens * kv_row_bytes(layout.dtype, shape.key_width);
+    layer.head_bytes = layer.key_bytes + tokens * kv_row_bytes(layout.dtype, shape.value_width);
     layer.block_bytes = layer.head_bytes * static_cast<size_t>(shape.heads);
     if (shape.shares < 0) RETURN_IF_ERROR(pool->allocate(layer));
   }
@@ -74,16 +75,27 @@ std::byte* PagedKv::head_at(int32_t layer, int32_t slot, int32_t head) const {
          static_cast<size_t>(head) * memory.head_bytes;
 }
 
-std::byte* PagedKv::key_at(int32_t layer, int32_t slot, int32_t head) const {
-  return head_at(layer, slot, head) +
-         static_cast<size_t>(slot % block_tokens()) * dtype_bytes(layout_.dtype);
+// Behind a block's rows of one head.
+float* PagedKv::scale_at(std::byte* rows, int32_t width, int32_t offset) const {
+  if (type_ != kernels::KvType::i8) return nullptr;
+  return reinterpret_cast<float*>(rows + ptrdiff_t{width} * block_tokens()) + offset;
 }
 
-std::byte* PagedKv::value_at(int32_t layer, int32_t slot, int32_t head) const {
+kernels::KvRow PagedKv::key_row(int32_t layer, int32_t slot, int32_t head) const {
+  std::byte* keys = head_at(layer, slot, head);
+  const int32_t offset = slot % block_tokens();
+  return {.values = keys + static_cast<size_t>(offset) * dtype_bytes(layout_.dtype),
+          .stride = block_tokens(),
+          .scale = scale_at(keys, this->layer(layer).shape.key_width, offset)};
+}
+
+kernels::KvRow PagedKv::value_row(int32_t layer, int32_t slot, int32_t head) const {
   const Layer& memory = this->layer(layer);
-  return head_at(layer, slot, head) + memory.key_bytes +
-         static_cast<size_t>(slot % block_tokens() * memory.shape.value_width) *
-             dtype_bytes(layout_.dtype);
+  std::byte* values = head_at(layer, slot, head) + memory.key_bytes;
+  const int32_t offset = slot % block_tokens(), width = memory.shape.value_width;
+  return {.values = values + static_cast<size_t>(offset * width) * dtype_bytes(layout_.dtype),
+          .stride = 1,
+          .scale = scale_at(values, width, offset)};
 }
 
 void PagedKv::move(const KvMove& move) {

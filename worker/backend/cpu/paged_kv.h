@@ -1,5 +1,6 @@
 // The CPU backend's KV memory. Per layer one piece:
 //   [block][head]{ keys [key_width][block_tokens], values [block_tokens][value_width] }
+// and behind keys and values of int8 each their scales, [block_tokens] of f32.
 // With positions as neighbours a register of keys gives 16 scores without a shuffle. Keys and
 // values that are read together lie together: 4 KiB of one page at 64 wide in f16.
 #pragma once
@@ -34,15 +35,16 @@ class PagedKv final : public KvPool {
   int32_t blocks(int32_t group) const { return layout_.group_blocks[static_cast<size_t>(group)]; }
   void move(const KvMove& move);
 
-  // First value of `head` at `slot` = block * block_tokens + offset: key dimensions are
-  // block_tokens() elements apart, value columns are neighbours. `slot` must lie in the layer's
-  // group; slot 0 stands for the pool's begin even where it has no block.
-  std::byte* key_at(int32_t layer, int32_t slot, int32_t head) const;
-  std::byte* value_at(int32_t layer, int32_t slot, int32_t head) const;
+  // What `head` has at `slot` = block * block_tokens + offset: key dimensions are block_tokens()
+  // elements apart, value columns are neighbours. `slot` must lie in the layer's group; slot 0
+  // stands for the pool's begin even where it has no block.
+  kernels::KvRow key_row(int32_t layer, int32_t slot, int32_t head) const;
+  kernels::KvRow value_row(int32_t layer, int32_t slot, int32_t head) const;
 
  private:
   Status allocate(Layer& layer);
   std::byte* head_at(int32_t layer, int32_t slot, int32_t head) const;
+  float* scale_at(std::byte* rows, int32_t width, int32_t offset) const;
 
   KvLayout layout_;
   kernels::KvType type_ = kernels::KvType::f16;

@@ -126,8 +126,10 @@ Status check_layer(const KvLayout& layout, size_t index) {
 }  // namespace
 
 Status check_kv_layout(const KvLayout& layout) {
-  if (layout.dtype != DType::f32 && layout.dtype != DType::f16 && layout.dtype != DType::bf16) {
-    return absl::InvalidArgumentError("KV layout: the CPU backends keep KV as f32, f16 or bf16");
+  if (layout.dtype != DType::f32 && layout.dtype != DType::f16 && layout.dtype != DType::bf16 &&
+      layout.dtype != DType::i8) {
+    return absl::InvalidArgumentError(
+        "KV layout: the CPU backends keep KV as f32, f16, bf16 or int8");
   }
   if (layout.block_tokens <= 0) {
     return absl::InvalidArgumentError("KV layout: block_tokens must be positive");

@@ -85,7 +85,7 @@ class HostRopeTable final : public RopeTable {
 };
 
 // Refuses layouts that no CPU backend can hold: unknown groups, bad shares, other dtypes than f32,
-// f16 and bf16.
+// f16, bf16 and i8.
 Status check_kv_layout(const KvLayout& layout);
 // Refuses parts whose bytes, columns or bias do not fit; returns the rows of all parts together.
 StatusOr<int32_t> check_parts(std::span<const WeightPart> parts);

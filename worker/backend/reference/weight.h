@@ -35,7 +35,8 @@ class ReferenceWeight final : public Weight {
   std::vector<float> values_, bias_;  // bias_ is empty when no part has one
 };
 
-// Per layer: keys[block][token][head][key_width], values likewise, in the layout's dtype.
+// Per layer: keys[block][token][head][key_width], values likewise, in the layout's dtype; of int8
+// rows the scales [block][token][head] beside them.
 class ReferenceKv final : public KvPool {
  public:
   static StatusOr<KvPoolPtr> make(const KvLayout& layout);
@@ -44,22 +45,28 @@ class ReferenceKv final : public KvPool {
   size_t size_bytes() const override;
   void move(const KvMove& move);
 
-  // `slot` = block * block_tokens + offset. Rounds to the dtype, to nearest even.
+  // `slot` = block * block_tokens + offset. Rounds to the dtype, to nearest even (int8: kv.h).
   void store(int32_t layer, int32_t slot, const float* k, const float* v);
   float key(int32_t layer, int32_t slot, int32_t head, int32_t dim) const;
   float value(int32_t layer, int32_t slot, int32_t head, int32_t dim) const;
 
  private:
-  struct Layer {
-    std::vector<std::byte> keys, values;
+  struct Rows {
+    std::vector<std::byte> values;  // [slot][head][width]
+    std::vector<float> scales;      // [slot][head], of int8
   };
+  struct Layer {
+    Rows keys, values;
+  };
+  Rows make_rows(size_t rows, int32_t width) const;
   const KvLayer& shape(int32_t layer) const { return layout_.layers[static_cast<size_t>(layer)]; }
   // The layer whose memory `layer` reads.
   int32_t owner(int32_t layer) const {
     return shape(layer).shares >= 0 ? shape(layer).shares : layer;
   }
-  void write(std::vector<std::byte>& memory, size_t first, std::span<const float> row) const;
-  float read(const std::vector<std::byte>& memory, size_t index) const;
+  void write(Rows& rows, size_t row, std::span<const float> values) const;
+  void write_int8(Rows& rows, size_t row, std::span<const float> values) const;
+  float read(const Rows& rows, size_t row, size_t width, size_t index) const;
 
   KvLayout layout_;
   std::vector<Layer> layers_;
