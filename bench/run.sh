@@ -3,7 +3,9 @@
 #   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
 #   bench/run.sh build/release serve                one part: micro, engine, router, serve, plot; several: serve plot
 #   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
-# BENCH_MODEL  a GGUF file (default: SmolLM2-135M Q4_1 from the cache; `bessemer pull smollm2` fetches it)
+# BENCH_MODEL  a GGUF file, and BENCH_TAG, which names it in the results (no '-' or '.' in it); default: SmolLM2-135M Q4_1 from
+#              the cache, without a tag (`bessemer pull smollm2` fetches it)
+# BENCH_COMMIT what to note as commit; default: git's
 # BENCH_PEER   a shell command that starts the peer, with {port}; "none": ours alone; default: llama.cpp (bench/peer_llama.sh)
 set -euo pipefail
 build=$1
@@ -12,7 +14,7 @@ parts=${*:-micro engine router serve plot}
 cd "$(dirname "$0")/.."
 die() { echo "bench: $*" >&2; exit 1; }
 
-commit=$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- . ':!bench/results' || echo -dirty)
+commit=${BENCH_COMMIT:-$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- . ':!bench/results' || echo -dirty)}
 cpu=$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2- | tr -s ' ' '-' | tr -cd 'A-Za-z0-9-' | sed 's/^-//')
 mkdir -p bench/results
 out() { echo "bench/results/$1-$cpu-$commit.json"; }
@@ -35,11 +37,14 @@ router() {
 # The rows of design/TARGETS.md that concern a server. Names that begin alike would share a file: keep them different.
 serve_rows() {
   cat <<'ROWS'
+prefill --requests 4 --concurrency 1 --input 512 --output 1
 c1 --requests 4 --concurrency 1 --input 200 --output 128
 c4 --requests 12 --concurrency 4 --input 200 --output 128
 c16 --requests 32 --concurrency 16 --input 200 --output 128
+c32 --requests 64 --concurrency 32 --input 200 --output 128
 busy --requests 2 --concurrency 1 --input 200 --output 128 --busy CORES
 prefix --workload shared-prefix --requests 16 --concurrency 16 --prefix 1500 --input 1532 --output 16
+long --workload long-prompt --requests 1 --input 100 --output 200 --long 7900
 start --workload start
 ROWS
 }
@@ -53,21 +58,22 @@ serve() {
     bin=$(bench/peer_llama.sh)
     bin=${bin/#$HOME\//\~/}
   fi
-  local wanted=" ${BENCH_ROWS:-c1 c4 c16 busy prefix start} " name flags peer slots
+  local context wanted=" ${BENCH_ROWS:-prefill c1 c4 c16 c32 busy prefix long start} " name flags peer slots
   while read -r name flags; do
     [[ $wanted == *" $name "* ]] || continue
     flags=${flags/CORES/$(nproc)}
     # The peer gets all cores, as ours does, and a slot for each client with room for the longest prompt.
-    slots=1
+    slots=1 context=2048
     [[ $flags =~ --concurrency\ ([0-9]+) ]] && slots=${BASH_REMATCH[1]}
-    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * 2048)) --no-webui"
+    if [[ $flags =~ --long\  ]]; then slots=2 context=8192; fi
+    peer="$bin/llama-server --model $model --port {port} --threads $(nproc) --parallel $slots --ctx-size $((slots * context)) --no-webui"
     [ -n "$bin" ] || peer=$BENCH_PEER
     local vs=(--vs-exec "$peer")
     if [ "$peer" = none ]; then vs=(); fi
     echo "== serve, $name: $flags"
     # shellcheck disable=SC2086
     "$build/bin/bessemer_bench_serve" --exec "$build/bessemer serve --model $model --workers 1 --port {port}" "${vs[@]}" \
-      --repeats "${BENCH_REPEATS:-5}" --commit "$commit" --json "$(out "serve-$name")" $flags
+      --repeats "${BENCH_REPEATS:-5}" --commit "$commit" --json "$(out "serve-${BENCH_TAG:+$BENCH_TAG.}$name")" $flags
   done < <(serve_rows)
   echo "== against the targets"
   python3 bench/targets.py bench/results --cpu "$cpu" --commit "$commit"

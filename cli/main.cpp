@@ -1,6 +1,9 @@
 // The `bessemer` command: one binary for router, worker, supervisor and tools.
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -96,16 +99,32 @@ class CommandLine {
   }
 
   // An exit status where nothing is to be started: a wrong setting, or --print-config was answered.
-  std::optional<int> answered(const LogConfig& log, const std::string& yaml) const {
+  std::optional<int> answered(const LogConfig& log, const Status& valid,
+                              const std::string& yaml) const {
     constexpr std::array kLevels = {"trace", "debug", "info", "warn", "error", "off"};
     if (std::ranges::find(kLevels, log.level) == kLevels.end()) {
       fmt::print(stderr, "bessemer: log_level = \"{}\" is none of {}\n", log.level,
                  fmt::join(kLevels, ", "));
       return 1;
     }
-    if (!process_.print_config) return std::nullopt;
-    fmt::print("{}", yaml);
-    return 0;
+    if (!process_.print_config) return std::nullopt;  // the command itself says what is not valid
+    if (!valid.ok()) {
+      fmt::print(stderr, "bessemer: {}\n", std::string(valid.message()));
+      return 1;
+    }
+    if (std::fputs(yaml.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return 0;
+    fmt::print(stderr, "bessemer: the settings cannot be written: {}\n", std::strerror(errno));
+    return 1;
+  }
+  // A model that is not named is the default one; which file it is, only the command finds out.
+  static WorkerConfig with_model(WorkerConfig config) {
+    if (config.model_path.empty()) config.model_path = ServeConfig{}.model;
+    return config;
+  }
+  Status valid_for_serve() const {
+    ServeConfig config = serve_;
+    config.worker = with_model(config.worker);
+    return check(config);
   }
   void start_log(const LogConfig& log, const std::string& name) const {
     init_log(process_.log_name.empty() ? name : process_.log_name, log.level, log.json);
@@ -117,7 +136,8 @@ class CommandLine {
         "Examples:\n  bessemer serve\n  bessemer serve --model model.gguf --workers 2 --port 8000\n"
         "  bessemer serve --config cluster.yaml --print-config",
         [this] {
-          if (const auto code = answered(serve_.log, print_yaml(serve_))) return *code;
+          if (const auto code = answered(serve_.log, valid_for_serve(), print_yaml(serve_)))
+            return *code;
           start_log(serve_.log, "serve");
           return serve_command(serve_, environment_);
         });
@@ -142,7 +162,8 @@ class CommandLine {
         "router", "run a router in front of workers that run elsewhere",
         "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
           if (router_.cache_dir.empty()) router_.cache_dir = environment_.cache_dir;
-          if (const auto code = answered(log_, print_yaml(router_, log_))) return *code;
+          if (const auto code = answered(log_, validate(router_), print_yaml(router_, log_)))
+            return *code;
           start_log(log_, "router");
           return run_router(router_);
         });
@@ -154,7 +175,9 @@ class CommandLine {
     CLI::App* sub =
         command("worker", "run one worker: a model, served to routers over gRPC",
                 "Example:\n  bessemer worker --model smollm2 --host 0.0.0.0 --port 9000", [this] {
-                  if (const auto code = answered(log_, print_yaml(worker_, log_))) return *code;
+                  if (const auto code =
+                          answered(log_, validate(with_model(worker_)), print_yaml(worker_, log_)))
+                    return *code;
                   start_log(log_, "worker");
                   return start_worker();
                 });

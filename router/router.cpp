@@ -222,8 +222,8 @@ int run_router(const RouterConfig& config) {
     log().error("the router cannot start: {}", std::string(router.status().message()));
     return 1;
   }
-  log().info("router listens on {}:{}, {} workers, policy {}", config.host, (*router)->port(),
-             config.workers.size(), config.policy);
+  log().info("router listens on {}, {} workers, policy {}",
+             host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
   announce(config, (*router)->port());
   int signal = 0;
   sigwait(&signals, &signal);

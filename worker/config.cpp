@@ -45,6 +45,7 @@ Status validate(const WorkerConfig& config) {
       {"kv_cache_mb", config.kv_cache_mb, 0, int64_t{64} << 20},
       {"max_sequences", config.max_sequences, 1, 4096},
       {"step_tokens", config.step_tokens, 1, 65536},
+      {"stream_step_ms", config.stream_step_ms, 0, 60'000},
       {"max_waiting", config.max_waiting, 1, 65536},
       {"port", config.port, 0, 65535},
       {"ready_fd", config.ready_fd, 0, 1 << 20},

@@ -30,10 +30,11 @@ struct WorkerConfig {
   std::string kv_dtype = "f16";     // f32, f16, bf16, int8
 
   // Scheduling
-  int32_t max_sequences = 64;  // sequences that run at once
-  int32_t step_tokens = 512;   // rows of one step
-  int32_t max_waiting = 256;   // requests admitted and not yet running
-  bool prefix_cache = true;    // keeps full KV blocks for requests that begin alike
+  int32_t max_sequences = 64;   // sequences that run at once
+  int32_t step_tokens = 512;    // rows of one step
+  int32_t stream_step_ms = 50;  // about how long a prompt's chunk may make a step with streams
+  int32_t max_waiting = 256;    // requests admitted and not yet running
+  bool prefix_cache = true;     // keeps full KV blocks for requests that begin alike
 
   // Network
   std::string host = "127.0.0.1";

@@ -96,6 +96,7 @@ Status serve(const WorkerConfig& config, Worker& w) {
   w.facts.features = offered_features();
   EngineOptions engine;
   engine.step_tokens = config.step_tokens;
+  engine.stream_step = std::chrono::milliseconds(config.stream_step_ms);
   engine.max_waiting = config.max_waiting;
   engine.prefix_cache = config.prefix_cache;
   engine.hash_domain = w.facts.card.hash_domain();

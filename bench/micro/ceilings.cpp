@@ -77,8 +77,10 @@ __attribute__((target("avx2"))) void int8_avx2() {
   __m256i sums[12] = {};
   __m256i a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(5);
   for (int64_t i = 0; i < kSteps; ++i) {
-    asm volatile("" : "+x"(a), "+x"(b));
-#define X(n) sums[n] = _mm256_add_epi16(sums[n], _mm256_maddubs_epi16(a, b));
+    // Hidden anew before each product, lest twelve equal ones become one.
+#define X(n)                  \
+  asm volatile("" : "+x"(a)); \
+  sums[n] = _mm256_add_epi16(sums[n], _mm256_maddubs_epi16(a, b));
     BESSEMER_TWELVE(X)
 #undef X
   }

@@ -31,10 +31,11 @@ void add_server_flags(CLI::App& app, Arguments& arguments) {
 
 void add_work_flags(CLI::App& app, Arguments& arguments) {
   WorkloadOptions& workload = arguments.options.workload;
-  app.add_option("--workload", arguments.workload,
-                 "fixed, shared-prefix, turns, trace, or start (time to the first token of a "
-                 "server started by --exec)")
-      ->check(CLI::IsMember({"fixed", "shared-prefix", "turns", "trace", "start"}));
+  app.add_option(
+         "--workload", arguments.workload,
+         "fixed, shared-prefix, turns, trace, long-prompt (streams alone, and beside a long "
+         "prompt), or start (time to the first token of a server started by --exec)")
+      ->check(CLI::IsMember({"fixed", "shared-prefix", "turns", "trace", "long-prompt", "start"}));
   app.add_option("--requests", workload.requests, "conversations of a phase")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--input", workload.input_tokens, "tokens of a prompt; of what each turn adds")
@@ -45,6 +46,8 @@ void add_work_flags(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 10'000'000));
   app.add_option("--turns", workload.turns, "turns: of a conversation")
       ->check(CLI::Range(1, 10'000));
+  app.add_option("--long", workload.long_tokens, "long-prompt: tokens of that prompt")
+      ->check(CLI::Range(1, 10'000'000));
   app.add_option("--trace", arguments.trace_file, "Mooncake JSON lines or Azure CSV");
   app.add_option("--length-scale", arguments.scale.length, "of a trace's lengths")
       ->check(CLI::PositiveNumber);
@@ -124,9 +127,9 @@ Status complete(Arguments& arguments) {
   if (arguments.workload == "shared-prefix") workload.kind = WorkloadKind::shared_prefix;
   if (arguments.workload == "turns") workload.kind = WorkloadKind::turns;
   if (arguments.workload == "trace") workload.kind = WorkloadKind::trace;
+  if (arguments.workload == "long-prompt") workload.kind = WorkloadKind::long_prompt;
   if (arguments.arrivals == "poisson") workload.arrivals = ArrivalKind::poisson;
   if (arguments.arrivals == "trace") workload.arrivals = ArrivalKind::trace;
-  if (workload.arrivals != ArrivalKind::closed) arguments.options.load.concurrency = 0;
   arguments.options.load.timeout = as_duration(arguments.timeout_s);
   arguments.options.start_timeout = as_duration(arguments.start_timeout_s);
   arguments.options.repeats = arguments.repeats > 0 ? arguments.repeats : (arguments.two() ? 5 : 1);
@@ -150,6 +153,8 @@ std::string title(const Arguments& arguments) {
   std::string text = "serve: " + arguments.workload;
   if (work.kind == WorkloadKind::shared_prefix)
     text += fmt::format(", prefix of {}", work.prefix_tokens);
+  if (work.kind == WorkloadKind::long_prompt)
+    text += fmt::format(", prompt of {}", work.long_tokens);
   if (work.kind == WorkloadKind::turns) text += fmt::format(", {} turns", work.turns);
   if (work.kind == WorkloadKind::trace) {
     text += fmt::format(", lengths x {}", arguments.scale.length);
@@ -162,6 +167,7 @@ std::string title(const Arguments& arguments) {
   if (arguments.options.busy > 0)
     text += fmt::format(", {} busy processes beside", arguments.options.busy);
   text += fmt::format(", {} requests, ", work.requests);
+  if (work.kind == WorkloadKind::long_prompt) return text + "all at once";
   switch (work.arrivals) {
     case ArrivalKind::closed:
       return text + fmt::format("{} at once", arguments.options.load.concurrency);

@@ -73,6 +73,11 @@ Failure failure_of(const error_code& error) {
   return error.category() == http_category && !ended ? Failure::malformed : Failure::lost;
 }
 
+bool closed_by_peer(const error_code& error) {
+  return error == http::error::end_of_stream || error == asio::error::connection_reset ||
+         error == asio::error::broken_pipe;
+}
+
 }  // namespace
 
 StatusOr<tcp::endpoint> resolve(asio::io_context& io, const ServerAddress& server) {
@@ -102,19 +107,31 @@ asio::awaitable<HttpEnd> Connection::exchange(const HttpRequest& request, const 
 
 asio::awaitable<HttpEnd> Connection::talk(const HttpRequest& request, const BodySink& sink,
                                           const std::function<void()>& on_sending) {
-  if (!usable()) {
-    const error_code error = co_await open();
-    if (error) co_return failed(Failure::connect, "connect", error);
+  if (usable()) {
+    on_sending();
+    bool untouched = false;
+    const HttpEnd end = co_await send(request, sink, untouched);
+    if (!untouched) co_return end;
   }
+  const error_code error = co_await open();
+  if (error) co_return failed(Failure::connect, "connect", error);
   on_sending();
+  bool untouched = false;
+  co_return co_await send(request, sink, untouched);
+}
+
+asio::awaitable<HttpEnd> Connection::send(const HttpRequest& request, const BodySink& sink,
+                                          bool& untouched) {
   const http::request<http::string_body> bytes = message(request, server_);
   const auto [write_error, written] = co_await http::async_write(socket_, bytes, use_tuple);
+  untouched = closed_by_peer(write_error);
   if (write_error) co_return failed(Failure::lost, "write", write_error);
   http::response_parser<PassingBody> parser;
   parser.body_limit(boost::none);
   parser.header_limit(kMaxHeaderBytes);
   parser.get().body() = &sink;
   const auto [read_error, count] = co_await http::async_read(socket_, buffer_, parser, use_tuple);
+  untouched = !parser.got_some() && closed_by_peer(read_error);
   if (read_error) co_return failed(failure_of(read_error), "read", read_error);
   if (!parser.keep_alive()) close();
   co_return HttpEnd{.failure = Failure::none,

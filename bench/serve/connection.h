@@ -35,8 +35,9 @@ class Connection {
   Connection(boost::asio::io_context& io, const boost::asio::ip::tcp::endpoint& server);
 
   // One request, one answer. Connects first when there is no connection or the server has closed
-  // it since; calls `on_sending` when it is there. After any failure the connection is closed.
-  // One exchange at a time.
+  // it since; calls `on_sending` when it is there, and again where a kept connection turns out to
+  // have been closed before a byte of the answer came, and a new one takes its place. After any
+  // failure the connection is closed. One exchange at a time.
   boost::asio::awaitable<HttpEnd> exchange(const HttpRequest& request, const BodySink& sink,
                                            const std::function<void()>& on_sending,
                                            Duration timeout);
@@ -44,6 +45,9 @@ class Connection {
  private:
   boost::asio::awaitable<HttpEnd> talk(const HttpRequest& request, const BodySink& sink,
                                        const std::function<void()>& on_sending);
+  // untouched: the peer had closed the connection before it read the request, or as if it had.
+  boost::asio::awaitable<HttpEnd> send(const HttpRequest& request, const BodySink& sink,
+                                       bool& untouched);
   boost::asio::awaitable<boost::system::error_code> open();
   bool usable();
   void arm(Duration timeout);

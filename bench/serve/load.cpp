@@ -70,10 +70,10 @@ StatusOr<LoadResult> Load::run() {
   ASSIGN_OR_RETURN(server_, resolve(io_, target_.server));
   const double cpu_before = own_cpu_seconds();
   const TimePoint begin = now();
-  if (options_.concurrency > 0) {
-    for (int i = 0; i < options_.concurrency; ++i) asio::co_spawn(io_, slot(), asio::detached);
-  } else {
+  if (phase_.timed) {
     asio::co_spawn(io_, arrivals(), asio::detached);
+  } else {
+    for (int i = 0; i < options_.concurrency; ++i) asio::co_spawn(io_, slot(), asio::detached);
   }
   io_.run();
   LoadResult result;

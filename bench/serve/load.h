@@ -11,9 +11,9 @@
 namespace bessemer::bench {
 
 struct LoadOptions {
-  // More than 0: a closed loop, so many conversations at once, the next begins when one ends.
-  // 0: an open loop, a conversation begins at its arrival, whatever the server does.
-  int concurrency = 0;
+  // A closed loop: so many conversations at once, the next begins when one ends. A timed phase is
+  // an open loop: a conversation begins at its arrival, whatever the server does.
+  int concurrency = 1;
   // Of an open loop: sockets of this process; what arrives beyond is a failure (overrun).
   int max_in_flight = 1024;
   Duration timeout = std::chrono::seconds(600);  // of one answer, whole

@@ -31,6 +31,8 @@ class Maker {
         return {phase("turns", [this](size_t) { return turns(); })};
       case WorkloadKind::trace:
         return {phase("trace", [this](size_t i) { return traced(i); })};
+      case WorkloadKind::long_prompt:
+        return long_prompt();
     }
     return {};
   }
@@ -38,8 +40,8 @@ class Maker {
  private:
   template <typename MakeOne>
   Phase phase(const char* name, MakeOne make_one) {
-    Phase result{.name = name, .conversations = {}};
     const std::vector<double> at = arrivals();
+    Phase result{.name = name, .timed = !at.empty(), .conversations = {}};
     for (size_t i = 0; i < count(); ++i) {
       result.conversations.push_back(make_one(i));
       result.conversations.back().at_s = at.empty() ? 0 : at[i];
@@ -80,6 +82,15 @@ class Maker {
       return single(prefix + words_.words(prompts_, rest), options_.output_tokens);
     };
     return {phase("cold", one), phase("warm", one)};
+  }
+
+  std::vector<Phase> long_prompt() {
+    const auto stream = [this](size_t) { return fixed(); };
+    Phase alone = phase("alone", stream), beside = phase("beside", stream);
+    alone.timed = beside.timed = true;
+    beside.conversations.push_back(single(words_.opening(prompts_, options_.long_tokens), 1));
+    beside.conversations.back().at_s = 1;
+    return {std::move(alone), std::move(beside)};
   }
 
   Conversation turns() {

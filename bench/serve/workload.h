@@ -17,7 +17,7 @@ struct Turn {
 };
 
 struct Conversation {
-  double at_s = 0;  // arrival, from the phase's begin; of no meaning in a closed loop
+  double at_s = 0;  // arrival, from the phase's begin; of meaning in a timed phase alone
   std::vector<Turn> turns;
 };
 
@@ -25,10 +25,11 @@ struct Conversation {
 // come.
 struct Phase {
   std::string name;
+  bool timed = false;  // each begins at its arrival; else as many at once as the load's options say
   std::vector<Conversation> conversations;
 };
 
-enum class WorkloadKind : uint8_t { fixed, shared_prefix, turns, trace };
+enum class WorkloadKind : uint8_t { fixed, shared_prefix, turns, trace, long_prompt };
 enum class ArrivalKind : uint8_t { closed, poisson, trace };
 
 struct WorkloadOptions {
@@ -39,6 +40,7 @@ struct WorkloadOptions {
   int output_tokens = 128;   // of an answer
   int prefix_tokens = 1500;  // shared_prefix: of the part that all prompts begin with
   int turns = 4;             // turns: of a conversation
+  int long_tokens = 7900;    // long_prompt: of the prompt beside the streams
   double rate_per_s = 1;     // poisson
   std::optional<Trace> trace = std::nullopt;  // of the kind trace, of the arrivals trace
 };
@@ -52,6 +54,8 @@ Status check_workload(const WorkloadOptions& options);
 //   shared_prefix  "cold" and "warm": the same prefix twice, each prompt with an ending of its own
 //   turns          one phase of conversations; a turn adds words to all that was said before
 //   trace          one phase with the trace's lengths, and its shared blocks where it names them
+//   long_prompt    "alone" and "beside": the same number of streams at once, the second time with a
+//                  long prompt, answered by one token, that arrives a second later
 StatusOr<std::vector<Phase>> make_workload(const WorkloadOptions& options,
                                            const PromptWriter& words, uint64_t seed);
 

@@ -51,8 +51,10 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("kv_dtype", config.kv_dtype,
           "keys and values as f32, f16, bf16 or int8 (half of f16's memory)");
   visitor("max_sequences", config.max_sequences, "sequences that run at once");
-  visitor("step_tokens", config.step_tokens,
-          "tokens of one engine step: bounds how long a prefill holds up running streams");
+  visitor("step_tokens", config.step_tokens, "tokens of one engine step, at most");
+  visitor("stream_step_ms", config.stream_step_ms,
+          "while streams run, prompts are cut so that a step takes about this long, or twice its "
+          "time without prompts; 0: only step_tokens bounds it");
   visitor("max_waiting", config.max_waiting,
           "admitted requests that wait to run; beyond it: refused");
   visitor("prefix_cache", config.prefix_cache,

@@ -48,8 +48,14 @@ class MapReader {
     if (error_.ok()) member = std::move(value);
   }
 
-  // A nested map is read by somebody else.
-  void skip(const char* name) { known_.push_back(name); }
+  // A nested map is read by somebody else; a setting of its that stands here is told where it goes.
+  template <typename Config>
+  void skip(const char* name, Config& config) {
+    known_.push_back(name);
+    visit_fields(config, [&](const char* field, auto&, const char*) {
+      elsewhere_.push_back(std::string(name) + "." + field);
+    });
+  }
 
   Status complain() const {
     RETURN_IF_ERROR(error_);
@@ -70,9 +76,16 @@ class MapReader {
     if (!node.IsScalar()) return at(node, "the name of a setting must be plain text");
     const std::string& key = node.Scalar();
     if (std::find(known_.begin(), known_.end(), key) == known_.end())
-      return at(node, "unknown setting '" + where_ + key + "'" + did_you_mean(key, known_));
+      return at(node, "unknown setting '" + where_ + key + "'" + hint(key));
     if (!seen.insert(key).second) return at(node, where_ + key + " is set twice");
     return absl::OkStatus();
+  }
+
+  std::string hint(const std::string& key) const {
+    const auto same = std::ranges::find_if(
+        elsewhere_, [&](const std::string& field) { return field.ends_with("." + key); });
+    if (same != elsewhere_.end()) return " (did you mean '" + *same + "'?)";
+    return did_you_mean(key, known_);
   }
 
   template <typename T>
@@ -97,6 +110,7 @@ class MapReader {
   std::string path_, where_;
   YAML::Node map_;
   std::vector<std::string> known_;
+  std::vector<std::string> elsewhere_;  // "router.port"
   Status error_;
 };
 
@@ -224,8 +238,8 @@ Status read_yaml(const std::string& path, ServeConfig& config) {
   reader("model", config.model, "");
   reader("workers", config.workers, "");
   visit_fields(config.log, reader);
-  reader.skip("router");
-  reader.skip("worker");
+  reader.skip("router", config.router);
+  reader.skip("worker", config.worker);
   RETURN_IF_ERROR(reader.complain());
   RETURN_IF_ERROR(read_nested(path, root, "router", config.router));
   return read_nested(path, root, "worker", config.worker);

@@ -94,21 +94,6 @@ void announce(const RouterConfig& router, const std::string& model,
   std::fflush(stdout);
 }
 
-Status check(const ServeConfig& config) {
-  if (config.workers < 1 || config.workers > kMaxWorkers) {
-    return absl::InvalidArgumentError(
-        fmt::format("workers must be from 1 to {}, not {}", kMaxWorkers, config.workers));
-  }
-  if (!config.router.workers.empty()) {
-    return absl::InvalidArgumentError(
-        "router.workers must be empty here: `bessemer serve` starts its own workers; to front "
-        "others "
-        "use `bessemer router --workers HOST:PORT ...`");
-  }
-  RETURN_IF_ERROR(annotate(validate(config.router), "router"));
-  return annotate(validate(config.worker), "worker");
-}
-
 Status serve(ServeConfig& config, const Environment& environment, int& exit_code) {
   const auto start = std::chrono::steady_clock::now();
   if (!config.worker.model_path.empty())
@@ -135,6 +120,21 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
 }
 
 }  // namespace
+
+Status check(const ServeConfig& config) {
+  if (config.workers < 1 || config.workers > kMaxWorkers) {
+    return absl::InvalidArgumentError(
+        fmt::format("workers must be from 1 to {}, not {}", kMaxWorkers, config.workers));
+  }
+  if (!config.router.workers.empty()) {
+    return absl::InvalidArgumentError(
+        "router.workers must be empty here: `bessemer serve` starts its own workers; to front "
+        "others "
+        "use `bessemer router --workers HOST:PORT ...`");
+  }
+  RETURN_IF_ERROR(annotate(validate(config.router), "router"));
+  return annotate(validate(config.worker), "worker");
+}
 
 std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) {
   return child_args("router", config, log);

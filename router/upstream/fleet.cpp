@@ -14,7 +14,7 @@ namespace {
 
 // Pings are due each second and reconnects within one; five looks a second keep both prompt.
 constexpr auto kTick = std::chrono::milliseconds(200);
-constexpr auto kTickWhileDown = std::chrono::milliseconds(50);
+constexpr auto kTickWhileDown = std::chrono::milliseconds(10);
 // Facts are a few per worker and connection: this is room for all of kMaxWorkers coming back at
 // once.
 constexpr size_t kMaxFacts = 16 * 1024;

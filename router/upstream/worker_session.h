@@ -19,7 +19,7 @@ struct WorkerSessionOptions {
   std::string node, version;  // of this router
   uint64_t incarnation = 0;   // of this router
   size_t lanes = 1;
-  Duration retry_first = std::chrono::milliseconds(50);
+  Duration retry_first = std::chrono::milliseconds(20);
   Duration retry_most = std::chrono::milliseconds(1000);
   uint32_t load_interval_ms = 100;
   Duration call_timeout = std::chrono::seconds(10);

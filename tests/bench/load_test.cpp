@@ -38,7 +38,7 @@ Target target_at(uint16_t port) {
 
 // `count` conversations of one turn each, "p0", "p1", ..., `gap_s` apart.
 Phase phase_of(int count, double gap_s = 0) {
-  Phase phase{.name = "test", .conversations = {}};
+  Phase phase{.name = "test", .timed = gap_s > 0, .conversations = {}};
   for (int i = 0; i < count; ++i)
     phase.conversations.push_back({.at_s = i * gap_s, .turns = {{"p" + std::to_string(i), 3}}});
   return phase;
@@ -71,6 +71,16 @@ TEST(Load, AClosedLoopKeepsItsConnections) {
     EXPECT_LT(outcome.first_text, outcome.end);
     EXPECT_GE(ms_between(outcome.sent, outcome.first_text), 1.9) << "two pauses of the script";
   }
+}
+
+TEST(Load, AKeptConnectionThatTheServerClosesIsReplaced) {
+  std::atomic<int> requests = 0;
+  ScriptedServer server([&](const std::string&) {
+    return ++requests % 2 == 1 ? good_answer() : ScriptedAnswer{.pieces = {}, .close = true};
+  });
+  const LoadResult result = load(server, phase_of(5), {.concurrency = 1});
+  EXPECT_EQ(failures_of(result)[Failure::none], 5);
+  EXPECT_EQ(requests, 9);  // all but the first met a connection that was about to end
 }
 
 TEST(Load, ARequestSaysWhatIsWanted) {
@@ -125,7 +135,7 @@ TEST(Load, TurnsSayEverythingThatWasSaid) {
 
 TEST(Load, AnOpenLoopDoesNotWaitForAnswers) {
   ScriptedServer server([](const std::string&) { return good_answer(40); });
-  const LoadResult result = load(server, phase_of(10, 0.01), {.concurrency = 0});
+  const LoadResult result = load(server, phase_of(10, 0.01), {});
   EXPECT_EQ(failures_of(result), (std::map<Failure, int>{{Failure::none, 10}}));
   EXPECT_LT(result.wall_s, 2) << "one after the other they would take 2.8 s";
   EXPECT_GT(server.connections(), 3);
@@ -135,8 +145,7 @@ TEST(Load, AnOpenLoopDoesNotWaitForAnswers) {
 
 TEST(Load, ArrivalsBeyondTheBoundAreCounted) {
   ScriptedServer server([](const std::string&) { return good_answer(50); });
-  const LoadResult result =
-      load(server, phase_of(10, 0.001), {.concurrency = 0, .max_in_flight = 3});
+  const LoadResult result = load(server, phase_of(10, 0.001), {.max_in_flight = 3});
   EXPECT_EQ(failures_of(result),
             (std::map<Failure, int>{{Failure::none, 3}, {Failure::overrun, 7}}));
 }
@@ -206,7 +215,7 @@ TEST(Load, AConnectionThatTheServerClosedIsOpenedAgain) {
   EXPECT_EQ(failures_of(result), (std::map<Failure, int>{{Failure::none, 5}}));
   EXPECT_EQ(polite.connections(), 5);
   // Without a word, while the connection is idle: half a second between arrivals.
-  const LoadResult slow = load(server, phase_of(3, 0.3), {.concurrency = 0});
+  const LoadResult slow = load(server, phase_of(3, 0.3), {});
   EXPECT_EQ(failures_of(slow), (std::map<Failure, int>{{Failure::none, 3}}));
 }
 

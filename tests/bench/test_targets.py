@@ -13,7 +13,8 @@ def store(folder, row, name, phase, a, b=None, ratio=None):
 
 
 def table(folder, **select):
-    return {line[0]: line[1:] for line in targets.lines(targets.newest(folder, select.get("cpu", ""), select.get("commit", "")))}
+    models = targets.newest(folder, select.get("cpu", ""), select.get("commit", ""))
+    return {line[0]: line[1:] for line in targets.lines(models[select.get("model", "")])}
 
 
 def test_ratios_and_own_limits(tmp_path):
@@ -43,3 +44,17 @@ def test_machines_and_commits_are_kept_apart(tmp_path):
     store(tmp_path, "c1", "output_tokens_per_s", "fixed", 150)
     assert targets.newest(tmp_path, "Example", "abc") and not targets.newest(tmp_path, "Other", "")
     assert not targets.newest(tmp_path, "", "abd")
+
+
+def test_models_are_kept_apart(tmp_path):
+    store(tmp_path, "c1", "output_tokens_per_s", "fixed", 150)
+    store(tmp_path, "1b_q4_k_m.c1", "output_tokens_per_s", "fixed", 20)
+    assert table(tmp_path)["output tokens/s, 1 stream"][0] == "150"
+    assert table(tmp_path, model="1b_q4_k_m")["output tokens/s, 1 stream"][0] == "20.00"
+
+
+def test_a_machine_with_amx_has_targets_of_its_own():
+    document = {"host": {"features": ["amx_int8"]},
+                "phases": [{"phase": "fixed", "figures": [{"name": "ttft_ms_p50", "a": 100, "b": 250, "ratio": 2.5}]}]}
+    found = {line[0]: line[1:] for line in targets.lines({"prefill": document})}
+    assert found["prefill of 512 tokens, ms"][-2:] == [">= 3x", "missed"]

@@ -83,6 +83,24 @@ TEST(Workload, ASharedPrefixIsSharedByAllOfBothPhases) {
   EXPECT_GE(tokens_of(texts[0].substr(0, common)), 300);
 }
 
+TEST(Workload, StreamsAloneAndBesideALongPrompt) {
+  const auto phases = make({.kind = WorkloadKind::long_prompt,
+                            .requests = 2,
+                            .input_tokens = 20,
+                            .output_tokens = 9,
+                            .long_tokens = 500});
+  ASSERT_EQ(phases.size(), 2u);
+  EXPECT_EQ(phases[0].conversations.size(), 2u);
+  ASSERT_EQ(phases[1].conversations.size(), 3u);
+  for (const Phase& phase : phases) EXPECT_TRUE(phase.timed);
+  const Conversation& prompt = phases[1].conversations[2];
+  EXPECT_EQ(prompt.at_s, 1);
+  EXPECT_EQ(prompt.turns[0].output_tokens, 1);
+  EXPECT_EQ(tokens_of(prompt.turns[0].text), 500);
+  EXPECT_EQ(phases[1].conversations[1].at_s, 0);
+  EXPECT_EQ(phases[1].conversations[1].turns[0].output_tokens, 9);
+}
+
 TEST(Workload, TurnsGrowAConversation) {
   const auto phases =
       make({.kind = WorkloadKind::turns, .requests = 3, .input_tokens = 40, .turns = 5});

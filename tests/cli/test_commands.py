@@ -49,6 +49,29 @@ def test_print_config_flags_win_over_the_file(tmp_path):
     assert "workers: 3" in result.stdout and "port: 9002" in result.stdout and 'policy: "round_robin"' in result.stdout
 
 
+@pytest.mark.parametrize("args, hint", [
+    (["serve", "--workers", "0"], "workers must be from 1 to"),
+    (["serve", "--worker.step-tokens", "0"], "step_tokens"),
+    (["worker", "--kv-dtype", "f8"], "kv_dtype"),
+    (["router", "--policy", "best"], "best"),
+])
+def test_print_config_refuses_what_the_command_would(args, hint):
+    result = run(*args, "--print-config")
+    assert result.returncode == 1 and hint in result.stderr and result.stdout == ""
+
+
+def test_print_config_says_when_nobody_could_read_it():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([BINARY, "serve", "--print-config"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and "No space left on device" in result.stderr
+
+
+def test_a_setting_at_the_wrong_place_is_told_the_right_one(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("port: 9001\n")
+    assert "did you mean 'router.port'?" in run("serve", "--config", str(config), "--print-config").stderr
+
+
 def test_json_log_lines_are_json(tmp_path):
     missing = tmp_path / 'no "such"\nmodel.gguf'
     result = run("worker", "--model", str(missing), "--log-json")

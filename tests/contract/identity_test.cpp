@@ -56,7 +56,7 @@ TEST_P(IdentityTest, LinearInAnyBatch) {
     Matrix got(*subject_, 23, 53);
     run(*subject_, [&] { subject_->linear(got.mat(), same_x.mat(), *b); });
     ASSERT_TRUE(same_bits(got.values(), want.values())) << traits_of(type).name;
-    for (const int32_t rows : {1, 2, 3, 5, 11}) {
+    for (const int32_t rows : {1, 2, 3, 4, 5, 8, 11, 16}) {
       Matrix part_out(*subject_, rows, 53);
       run(*subject_, [&] { subject_->linear(part_out.mat(), first_rows(same_x.mat(), rows), *b); });
       std::vector<float> first = want.values();

@@ -168,7 +168,7 @@ TEST_P(LinearTest, ManyRows) {
 // saturate or overflow.
 TEST_P(LinearTest, ExtremeValues) {
   for (const TensorType type :
-       {TensorType::q4_0, TensorType::q4_1, TensorType::q8_0, TensorType::q6_k}) {
+       {TensorType::q4_0, TensorType::q4_1, TensorType::q5_0, TensorType::q8_0, TensorType::q6_k}) {
     RawWeight raw = random_weight(random_, type, 16, 256);
     const auto block = static_cast<size_t>(traits_of(type).block_bytes);
     for (size_t i = 0; i < raw.bytes.size(); ++i) {

@@ -46,6 +46,9 @@ SimulationConfig random_config(Random& random) {
     limits.groups.push_back(group);
   }
   config.options.step_tokens = between(random, 1, 64);
+  if (random.chance(0.5)) {
+    config.options.stream_step = std::chrono::microseconds(random.between(100, 5000));
+  }
   config.options.max_waiting = between(random, 1, 12);
   config.options.prefix_cache = random.chance(0.85);
   config.options.hash_domain = random.next();

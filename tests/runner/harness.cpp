@@ -1,7 +1,6 @@
 #include "tests/runner/harness.h"
 
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "worker/model/registry.h"
@@ -34,6 +33,7 @@ std::unique_ptr<Harness> Harness::make(const HarnessOptions& options,
   EngineOptions engine;
   engine.step_tokens = options.step_tokens;
   engine.prefix_cache = options.prefix_cache;
+  engine.stream_step = options.stream_step;
   h->engine_ = std::make_unique<Engine>(
       engine, *h->runner_, h->clock_,
       [raw = h.get()](StepId, std::vector<EngineEvent> events) { raw->take(std::move(events)); });
@@ -44,7 +44,8 @@ Harness::~Harness() {
   if (engine_) engine_->stop();
 }
 
-std::vector<Output> Harness::run(std::vector<Request> requests) {
+std::vector<Output> Harness::run(std::vector<Request> requests,
+                                 const std::function<void(size_t)>& gap) {
   std::vector<AttemptId> ids;
   {
     std::lock_guard lock(mutex_);
@@ -57,7 +58,10 @@ std::vector<Output> Harness::run(std::vector<Request> requests) {
       output.ends.resize(static_cast<size_t>(request.n));
     }
   }
-  for (Request& request : requests) CHECK(engine_->submit(std::move(request)));
+  for (size_t i = 0; i < requests.size(); ++i) {
+    gap(i);
+    CHECK(engine_->submit(std::move(requests[i])));
+  }
   std::unique_lock lock(mutex_);
   done_.wait(lock, [&] { return open_ == 0; });
   std::vector<Output> outputs;
@@ -98,11 +102,6 @@ Request greedy(std::vector<int32_t> prompt, int32_t max_tokens) {
   request.max_tokens = max_tokens;
   request.sampling.temperature = 0;
   return request;
-}
-
-std::string stories_path() {
-  const std::string path = "../shared/data/models/stories260K.gguf";
-  return std::filesystem::exists(path) ? path : "";
 }
 
 }  // namespace bessemer::testing

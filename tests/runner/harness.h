@@ -1,6 +1,7 @@
 // Engine, runner and a backend over a model file, in one process: requests in, tokens out.
 #pragma once
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -20,6 +21,7 @@ struct HarnessOptions {
   int32_t threads = 0, slots = 16, step_tokens = 64, max_len = 512;
   DType kv_dtype = DType::f32;
   bool prefix_cache = true;
+  Duration stream_step{};
   uint64_t kv_cache_bytes = 64u << 20;
 };
 
@@ -39,8 +41,10 @@ class Harness {
                                        const std::string& model_path);
   ~Harness();
 
-  // Submits all at once and waits for the last of them; ids are given here.
-  std::vector<Output> run(std::vector<Request> requests);
+  // Submits them in this order, `gap(i)` before number i, and waits for the last of them; ids are
+  // given here.
+  std::vector<Output> run(
+      std::vector<Request> requests, const std::function<void(size_t)>& gap = [](size_t) {});
   Output run(Request request) { return run(std::vector{std::move(request)})[0]; }
   EngineStats stats() const { return engine_->stats(); }
   const ModelRunner& runner() const { return *runner_; }
@@ -63,8 +67,5 @@ class Harness {
 
 // Greedy, `max_tokens` long, without stop ids.
 Request greedy(std::vector<int32_t> prompt, int32_t max_tokens);
-
-// The tiny model that lies beside the sources; empty if it is not there.
-std::string stories_path();
 
 }  // namespace bessemer::testing

@@ -55,8 +55,8 @@ TEST(MemoryPlan, RefusesWhereOneSequenceWouldNotFit) {
   EXPECT_TRUE(absl::IsResourceExhausted(plan.status()));
   const std::string message(plan.status().message());
   EXPECT_THAT(message, HasSubstr("one sequence of 100 tokens needs a KV cache of 7.0 MB"));
-  EXPECT_THAT(message, HasSubstr("--kv-cache-mb to 7 or more"));
-  EXPECT_THAT(message, HasSubstr("--max-model-len to 96 or less"));
+  EXPECT_THAT(message, HasSubstr("kv_cache_mb to 7 or more"));
+  EXPECT_THAT(message, HasSubstr("its max_model_len to 96 or less"));
 }
 
 TEST(MemoryPlan, RefusesMoreThanThereIs) {

@@ -2,6 +2,7 @@
 // in company, in one piece or in chunks, the first time or the second, with one thread or several,
 // with a cold prefix, a warm one or one that somebody else is computing.
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -11,6 +12,7 @@
 #include "common/json.h"
 #include "common/random.h"
 #include "tests/runner/harness.h"
+#include "tests/support/models.h"
 #include "tests/support/random_llama.h"
 
 namespace bessemer::testing {
@@ -98,8 +100,8 @@ struct Variant {
 class SameTokens : public ::testing::TestWithParam<Variant> {
  protected:
   void SetUp() override {
-    if (!GetParam().quantised && stories_path().empty())
-      GTEST_SKIP() << "../shared/data/models/stories260K.gguf is missing";
+    if (!GetParam().quantised && !std::filesystem::exists(test::stories_model_path()))
+      GTEST_SKIP() << test::stories_model_path() << " is missing";
   }
   static void TearDownTestSuite() { std::remove(quantised_path().c_str()); }
   std::unique_ptr<Harness> make(int32_t step_tokens = 64, int32_t threads = 0) {
@@ -112,7 +114,8 @@ class SameTokens : public ::testing::TestWithParam<Variant> {
     options.step_tokens = step_tokens;
     options.threads = threads;
     options.kv_dtype = GetParam().kv;
-    return Harness::make(options, GetParam().quantised ? quantised_path() : stories_path());
+    return Harness::make(options,
+                         GetParam().quantised ? quantised_path() : test::stories_model_path());
   }
 };
 

@@ -106,19 +106,25 @@ constexpr const char* kChatTemplate =
     "+ '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
-void add_vocabulary(GgufWriter& out, int32_t size) {
-  CHECK(size >= kMinVocabulary);
+void add_vocabulary(GgufWriter& out, int32_t size, bool words) {
+  CHECK(size >= kMinVocabulary + (words ? 1 : 0));
   std::vector<std::string> tokens = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
   std::vector<int32_t> types(tokens.size(), 3);  // control
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(byte_symbol(byte));
   types.resize(tokens.size(), 1);  // normal
-  while (static_cast<int32_t>(tokens.size()) < size) {
-    tokens.push_back("<unused_" + std::to_string(tokens.size()) + ">");
+  std::vector<std::string> merges;
+  if (words) {  // readers refuse a vocabulary without any merge
+    tokens.emplace_back("th");
+    merges.emplace_back("t h");
   }
-  types.resize(tokens.size(), 5);  // unused
+  while (static_cast<int32_t>(tokens.size()) < size) {
+    const std::string number = std::to_string(tokens.size());
+    tokens.push_back(words ? "word" + number : "<unused_" + number + ">");
+  }
+  types.resize(tokens.size(), words ? 1 : 5);  // normal or unused
   out.set("tokenizer.ggml.model", "gpt2").set("tokenizer.ggml.pre", "smollm");
   out.set_strings("tokenizer.ggml.tokens", tokens).set_array("tokenizer.ggml.token_type", types);
-  out.set_strings("tokenizer.ggml.merges", {});
+  out.set_strings("tokenizer.ggml.merges", merges);
   out.set<uint32_t>("tokenizer.ggml.bos_token_id", 1)
       .set<uint32_t>("tokenizer.ggml.eos_token_id", 2);
   out.set("tokenizer.ggml.add_bos_token", false).set("tokenizer.chat_template", kChatTemplate);
@@ -130,10 +136,10 @@ class Builder {
 
   GgufWriter build() {
     add_keys();
-    if (o_.vocabulary) add_vocabulary(out_, o_.vocab);
+    if (o_.vocabulary) add_vocabulary(out_, o_.vocab, o_.words);
     matrix("token_embd", o_.embedding, o_.vocab, o_.width, false);
     for (int32_t layer = 0; layer < o_.layers; ++layer)
-      add_layer("blk." + std::to_string(layer) + ".");
+      add_layer("blk." + std::to_string(layer) + ".", has_more_bits(layer));
     norm("output_norm");
     if (!o_.tied) matrix("output", o_.output, o_.vocab, o_.width, false);
     if (!o_.rope_frequency_factors.empty()) add_frequency_factors();
@@ -166,17 +172,25 @@ class Builder {
     }
   }
 
-  void add_layer(const std::string& prefix) {
+  // The first and the last eighth, and every third of the others.
+  bool has_more_bits(int32_t layer) const {
+    const int32_t eighth = o_.layers / 8;
+    return layer < eighth || layer >= o_.layers - eighth || (layer - eighth) % 3 == 2;
+  }
+
+  void add_layer(const std::string& prefix, bool more_bits) {
+    const TensorType v = more_bits ? o_.finer.value_or(o_.attention) : o_.attention;
+    const TensorType down = more_bits ? o_.finer.value_or(o_.mlp) : o_.mlp;
     const int32_t q = o_.heads * head_width(), kv = o_.kv_heads * head_width();
     norm(prefix + "attn_norm");
     matrix(prefix + "attn_q", o_.attention, q, o_.width, o_.attention_bias);
     matrix(prefix + "attn_k", o_.attention, kv, o_.width, o_.attention_bias);
-    matrix(prefix + "attn_v", o_.attention, kv, o_.width, o_.attention_bias);
+    matrix(prefix + "attn_v", v, kv, o_.width, o_.attention_bias);
     matrix(prefix + "attn_output", o_.attention, o_.width, q, o_.attention_bias);
     norm(prefix + "ffn_norm");
     matrix(prefix + "ffn_gate", o_.mlp, o_.ff, o_.width, o_.mlp_bias);
     matrix(prefix + "ffn_up", o_.mlp, o_.ff, o_.width, o_.mlp_bias);
-    matrix(prefix + "ffn_down", o_.mlp, o_.width, o_.ff, o_.mlp_bias);
+    matrix(prefix + "ffn_down", down, o_.width, o_.ff, o_.mlp_bias);
   }
 
   // Outputs keep the size of inputs: each weight's root mean square is 1 / sqrt(cols).

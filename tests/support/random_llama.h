@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/random.h"
@@ -19,14 +20,18 @@ struct RandomLlama {
   int32_t head_width = 0;  // 0: width / heads
   TensorType embedding = TensorType::f32, attention = TensorType::f32, mlp = TensorType::f32,
              output = TensorType::f32;
+  // Of attn_v and ffn_down in the layers that llama-quantize gives more bits in its _M mixtures.
+  std::optional<TensorType> finer = std::nullopt;
   bool tied = true;  // no output.weight: the embedding is the head
   bool attention_bias = false, mlp_bias = false;
   double rope_base = 10000;
-  double rope_linear_factor = 0;              // > 0: llama.rope.scaling.type = linear
-  std::vector<float> rope_frequency_factors;  // not empty: rope_freqs.weight, as Llama 3.1 has it
+  double rope_linear_factor = 0;  // > 0: llama.rope.scaling.type = linear
+  std::vector<float> rope_frequency_factors =
+      {};  // not empty: rope_freqs.weight, as Llama 3.1 has it
   float norm_eps = 1e-5f;
   bool vocabulary = true;  // byte-level BPE over all bytes, ChatML marks and template; needs vocab
-                           // >= kMinVocabulary
+                           // >= kMinVocabulary; further tokens are unused
+  bool words = false;      // further tokens are words that no text becomes, but answers may have
   uint64_t seed = 1;
 };
 constexpr int32_t kMinVocabulary = 256 + 3;  // bytes, <|endoftext|>, <|im_start|>, <|im_end|>

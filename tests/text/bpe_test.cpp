@@ -5,6 +5,7 @@
 
 #include "router/text/tokenizer.h"
 #include "tests/text/random_text.h"
+#include "tests/support/models.h"
 #include "tests/text/vocabulary_files.h"
 
 namespace bessemer {

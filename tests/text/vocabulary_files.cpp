@@ -1,6 +1,5 @@
 #include "tests/text/vocabulary_files.h"
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -11,21 +10,6 @@
 #include "worker/format/vocabulary.h"
 
 namespace bessemer::test {
-namespace {
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-std::string cache_folder() {
-  if (const std::string cache = environment("BESSEMER_CACHE"); !cache.empty()) return cache;
-  if (const std::string xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/bessemer";
-  return environment("HOME") + "/.cache/bessemer";
-}
-
-}  // namespace
-
 std::string shared_tokenizer_path(const std::string& name) {
   return "../shared/data/tokenizers/" + name;
 }
@@ -34,10 +18,6 @@ std::string set_name(const testing::TestParamInfo<const char*>& set) {
   std::string name = set.param;
   std::erase(name, '-');
   return name;
-}
-
-std::string default_model_path() {
-  return cache_folder() + "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
 bool exists(const std::string& path) {

@@ -17,10 +17,6 @@ std::string shared_tokenizer_path(const std::string& name);
 inline constexpr const char* kSharedSets[] = {"gpt-2", "deepseek-coder", "llama-spm", "phi-3",
                                               "bert-bge"};
 std::string set_name(const testing::TestParamInfo<const char*>& set);
-// Of the default model, in the cache that `make serve` fills: $BESSEMER_CACHE,
-// $XDG_CACHE_HOME/bessemer or ~/.cache/bessemer.
-std::string default_model_path();
-
 bool exists(const std::string& path);
 std::optional<std::string> read_file(const std::string& path);
 

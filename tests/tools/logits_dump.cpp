@@ -2,12 +2,14 @@
 // with an independent forward.
 //
 //   bessemer_logits --model X.gguf --backend reference --ids FILE --out FILE.f32 [--isa ISA]
-//   [--kv-dtype f32] [--chunk N]
+//   [--kv-dtype f32] [--chunk N] [--losses]
 //
 // --ids: one JSON list of token ids a line. --out: float32, row-major [positions, vocabulary], list
-// after list.
+// after list; with --losses one value for each position but a list's last: -log p of the id that
+// comes next.
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,6 +30,7 @@ namespace {
 struct Options {
   std::string model, backend = "reference", isa, ids, out, kv_dtype = "f32";
   int32_t chunk = 512, threads = 0;
+  bool losses = false;
 };
 
 StatusOr<std::vector<std::vector<int32_t>>> read_lists(const std::string& path) {
@@ -91,7 +94,23 @@ StepPlan open_plan(const std::vector<int32_t>& ids, const KvGroup& group) {
   return plan;
 }
 
-Status dump_list(Forward& f, const std::vector<int32_t>& ids, int32_t chunk, std::ofstream& out) {
+void write_logits(const Mat& logits, std::ofstream& out) {
+  for (int32_t row = 0; row < logits.rows; ++row) {
+    out.write(reinterpret_cast<const char*>(logits.row<float>(row)),
+              std::streamsize{4} * logits.cols);
+  }
+}
+
+void write_losses(const std::vector<std::vector<Logprob>>& scores, std::ofstream& out) {
+  for (const auto& score : scores) {
+    const float loss = score.empty() ? std::numeric_limits<float>::quiet_NaN() : -score[0].value;
+    out.write(reinterpret_cast<const char*>(&loss), sizeof loss);
+  }
+}
+
+Status dump_list(Forward& f, const std::vector<int32_t>& ids, const Options& options,
+                 std::ofstream& out) {
+  const int32_t chunk = options.chunk;
   for (const int32_t id : ids) {
     if (id < 0 || id >= f.model->vocab_size())
       return absl::InvalidArgumentError("token " + std::to_string(id) + " does not exist");
@@ -108,13 +127,20 @@ Status dump_list(Forward& f, const std::vector<int32_t>& ids, int32_t chunk, std
     prepare_step(plan, slots, f.limits, step);
     Batch batch;
     f.backend->begin_step(step.inputs, batch);
+    const int32_t successors = std::min(count, total - 1 - begin);
+    std::vector<std::vector<Logprob>> scores(static_cast<size_t>(options.losses ? successors : 0));
     Mat logits;
-    const Ticket ticket = f.backend->run(
-        {.rows = count}, [&] { logits = f.model->forward(*f.backend, batch, *f.kv); });
+    const Ticket ticket = f.backend->run({.rows = count}, [&] {
+      logits = f.model->forward(*f.backend, batch, *f.kv);
+      if (!options.losses) return;
+      const auto next = std::span(ids).subspan(static_cast<size_t>(begin) + 1, scores.size());
+      f.backend->score(scores, first_rows(logits, successors), next, 0);
+    });
     RETURN_IF_ERROR(f.backend->wait(ticket, TimePoint::max()));
-    for (int32_t row = 0; row < count; ++row) {
-      out.write(reinterpret_cast<const char*>(logits.row<float>(row)),
-                std::streamsize{4} * logits.cols);
+    if (options.losses) {
+      write_losses(scores, out);
+    } else {
+      write_logits(logits, out);
     }
   }
   return absl::OkStatus();
@@ -127,7 +153,7 @@ Status dump(const Options& options) {
   ASSIGN_OR_RETURN(Forward forward, prepare(options, static_cast<int32_t>(longest)));
   std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
   for (size_t i = 0; i < lists.size(); ++i) {
-    RETURN_IF_ERROR(dump_list(forward, lists[i], options.chunk, out));
+    RETURN_IF_ERROR(dump_list(forward, lists[i], options, out));
     std::fprintf(stderr, "list %zu of %zu: %zu positions\n", i + 1, lists.size(), lists[i].size());
   }
   if (!out.flush()) return absl::DataLossError(options.out + ": cannot be written");
@@ -148,7 +174,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "f16", "bf16", "int8"}))
       ->capture_default_str();
   app.add_option("--ids", options.ids, "one JSON list of token ids a line")->required();
-  app.add_option("--out", options.out, "float32, [positions, vocabulary]")->required();
+  app.add_option("--out", options.out, "float32, [positions, vocabulary] or [positions]")
+      ->required();
+  app.add_flag("--losses", options.losses,
+               "of the next id, one for each position that has one, instead of logits");
   app.add_option("--chunk", options.chunk, "rows of one step")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();

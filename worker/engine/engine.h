@@ -15,8 +15,10 @@
 namespace bessemer {
 
 struct EngineOptions {
-  // Rows of a step at most: bounds how long a running stream waits for a prompt's chunk.
-  int32_t step_tokens = 512;
+  int32_t step_tokens = 512;  // rows of a step at most
+  // While choices are streaming, prompts are cut so that a step takes about this long, or twice its
+  // time without prompts where that is longer (chunk_pace.h); 0: step_tokens alone bounds it.
+  Duration stream_step{};
   // Requests admitted that have no slot; beyond it Rejected{queue_full}.
   int32_t max_waiting = 256;
   // Requests not yet seen by the engine thread; beyond it submit() refuses.

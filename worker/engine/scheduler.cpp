@@ -35,6 +35,7 @@ Scheduler::Scheduler(const EngineOptions& options, const Limits& limits)
       limits_(limits),
       rows_(std::min(options.step_tokens, limits.rows)),
       logit_rows_(limits.logit_rows),
+      pace_(options.stream_step, rows_),
       kv_(group_sizes(limits), {.on = options.prefix_cache,
                                 .hash_domain = options.hash_domain,
                                 .hash = options.block_hash}) {

@@ -1,9 +1,10 @@
 // Decides what every step computes. Pure: no thread, clock or device; the same calls give the same
 // plans and events, so a run can be replayed. One owner (E1).
 //
-// A step has one budget of rows and one of logit rows. Running choices come first, then waiting
-// ones, in one order (goes_before); prompts are cut into chunks by what is left of the budget.
-// There are never more slots than rows, so every running choice has its row in every step.
+// A step has one budget of rows and one of logit rows. Streams come first: every running choice that
+// draws has its row in every step, since there are never more slots than rows. What is left, or what
+// leaves the step as short as streams want it (chunk_pace.h), is divided among the prompts
+// (row_shares.h), running ones and those that start, in one order (goes_before).
 //
 // Blocks. A choice gets the blocks of its whole history when it starts, and one more whenever it
 // grows over a border. Where none is left, the last in the order gives up its own and is recomputed
@@ -26,7 +27,9 @@
 #include <string>
 #include <vector>
 
+#include "worker/engine/chunk_pace.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/row_shares.h"
 #include "worker/engine/sequence_queue.h"
 #include "worker/engine/step_builder.h"
 
@@ -65,11 +68,15 @@ class Scheduler {
   const KvSpace& kv() const { return kv_; }
 
  private:
-  // One pass over the running choices.
+  // The step that is being planned.
   struct Pass {
     StepBuilder step;
-    int32_t draws_ahead = 0;  // running choices behind the current one that need one row each
-    std::vector<ActiveRequest*> prompts_done;  // their followers fork once the plan is complete
+    // Running choices with prompt rows to compute, in order, and what each could take.
+    std::vector<Sequence*> prompts;
+    std::vector<RowDemand> demands;
+    size_t place_of(const Sequence& sequence) const;  // among the prompts
+    std::vector<ActiveRequest*> prompts_done =
+        {};  // their followers fork once the plan is complete
   };
 
   // scheduler.cpp: requests and choices
@@ -88,12 +95,15 @@ class Scheduler {
   // scheduler_plan.cpp
   void expire(TimePoint now);
   void make_room_for_urgent();
-  void plan_running(Pass& pass);
-  void plan_waiting(Pass& pass, TimePoint now);
+  void plan_draws(Pass& pass);
+  int32_t prompt_rows(const Pass& pass) const;
+  RowDemand demand_of(const Sequence& sequence, const Pass& pass, int32_t found) const;
+  void find_prompts(Pass& pass, int32_t rows, TimePoint now);
+  void add_prompt(Sequence& sequence, Pass& pass);
+  void plan_prompts(Pass& pass, int32_t rows);
   bool secure_rows(Sequence& sequence, int32_t rows, Pass& pass);
   bool can_start(const Sequence& sequence, const PrefixMatch& found);
-  void start(Sequence& sequence, const PrefixMatch& found, const Chunk& chunk, Pass& pass,
-             TimePoint now);
+  void start(Sequence& sequence, const PrefixMatch& found, Pass& pass, TimePoint now);
   void add_work(Sequence& sequence, const Chunk& chunk, Pass& pass);
   Sequence* last_waiting_holder() const;
   void preempt(Sequence& sequence);
@@ -128,9 +138,10 @@ class Scheduler {
   const EngineOptions options_;
   const Limits limits_;
   const int32_t rows_, logit_rows_;  // of one step
-  KvSpace kv_;                       // outlives every table
-  std::vector<int32_t> block_ids_;   // of the block that is being entered
-  std::vector<Replaced> replaced_;   // by it
+  ChunkPace pace_;
+  KvSpace kv_;                      // outlives every table
+  std::vector<int32_t> block_ids_;  // of the block that is being entered
+  std::vector<Replaced> replaced_;  // by it
 
   std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight

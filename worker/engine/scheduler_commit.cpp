@@ -139,8 +139,10 @@ void Scheduler::lose_group() {
 
 void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
   // Steps queue up behind each other: this one began when the one before it ended.
-  const int64_t us = std::max<int64_t>(1, microseconds(now - std::max(step.at, last_commit_)));
+  const Duration time = now - std::max(step.at, last_commit_);
+  const int64_t us = std::max<int64_t>(1, microseconds(time));
   last_commit_ = now;
+  pace_.measure(step.streams, step.rows - step.streams, time);
   ++stats_.steps;
   stats_.step_us =
       static_cast<int64_t>(mean(static_cast<double>(stats_.step_us), static_cast<double>(us)));

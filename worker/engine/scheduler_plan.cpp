@@ -7,6 +7,9 @@
 namespace bessemer {
 namespace {
 
+// How many waiting choices without a share of the step's rows are passed over to find one that has.
+constexpr int32_t kMostOvertaken = 16;
+
 bool can_run(const Sequence& s) {
   return s.may_draw();
 }
@@ -21,10 +24,12 @@ std::optional<StepPlan> Scheduler::plan(TimePoint now) {
   if (in_flight_.size() >= static_cast<size_t>(limits_.steps_in_flight)) return std::nullopt;
   wake_served();
   for (;;) {
-    Pass pass{StepBuilder(rows_, logit_rows_), 0, {}};
+    Pass pass{StepBuilder(rows_, logit_rows_), {}, {}};
     make_room_for_urgent();
-    plan_running(pass);
-    plan_waiting(pass, now);
+    plan_draws(pass);
+    const int32_t rows = prompt_rows(pass);
+    find_prompts(pass, rows, now);
+    plan_prompts(pass, rows);
     if (!pass.step.empty()) return launch(pass, now);
     if (!in_flight_.empty() || requests_.empty()) return std::nullopt;
     fail_head();
@@ -66,17 +71,13 @@ void Scheduler::make_room_for_urgent() {
   }
 }
 
-// Running choices.
+// Running choices that draw: a row each, whatever else is in the step.
 
-void Scheduler::plan_running(Pass& pass) {
-  pass.draws_ahead = static_cast<int32_t>(std::ranges::count_if(
-      running_, [](const Sequence* s) { return can_run(*s) && only_draws(*s); }));
+void Scheduler::plan_draws(Pass& pass) {
   for (size_t i = 0; i < running_.size(); ++i) {  // whoever is displaced lies behind i
     Sequence& s = running_[i];
-    if (!can_run(s)) continue;
-    if (only_draws(s)) --pass.draws_ahead;
-    const Chunk chunk = next_chunk(s, pass.step.rows_left() - pass.draws_ahead,
-                                   pass.step.logit_rows_left() - pass.draws_ahead);
+    if (!can_run(s) || !only_draws(s)) continue;
+    const Chunk chunk = next_chunk(s, pass.step.rows_left(), pass.step.logit_rows_left());
     if (chunk.count < 1 || !secure_rows(s, s.computed + chunk.count, pass)) continue;
     add_work(s, chunk, pass);
   }
@@ -95,9 +96,6 @@ bool Scheduler::secure_rows(Sequence& s, int32_t rows, Pass& pass) {
     Sequence* victim = last_waiting_holder();
     if (victim == nullptr) victim = &running_.last();
     if (victim == &s) return false;
-    if (victim->phase == Phase::running && can_run(*victim) && only_draws(*victim)) {
-      --pass.draws_ahead;
-    }
     preempt(*victim);
   }
 }
@@ -139,24 +137,70 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
   }
 }
 
-// Waiting choices.
+// Prompts.
 
-// Strictly in order: nobody small overtakes somebody large, so nobody starves. Who waits for a
-// prefix that is being computed is passed over: it would only compute it too.
-void Scheduler::plan_waiting(Pass& pass, TimePoint now) {
-  for (size_t i = 0; i < waiting_.size();) {
+// Where streams run they bound how long a step may be.
+int32_t Scheduler::prompt_rows(const Pass& pass) const {
+  return pass.step.empty() ? pass.step.rows_left() : std::min(pass.step.rows_left(), pace_.rows());
+}
+
+RowDemand Scheduler::demand_of(const Sequence& s, const Pass& pass, int32_t found) const {
+  return {s.request->request.priority,
+          next_chunk(s, pass.step.rows_left(), pass.step.logit_rows_left(), found).count};
+}
+
+// Running prompts, and those that start now. Who waits for a slot or for blocks holds up all that
+// are behind it: nobody small overtakes somebody large, so nobody starves. Who would merely have
+// none of this step's rows stays in the queue, and a few behind it are asked; nor does anybody wait
+// behind those who wait for a prefix that is being computed.
+void Scheduler::find_prompts(Pass& pass, int32_t rows, TimePoint now) {
+  for (Sequence* s : running_) {
+    if (can_run(*s) && !only_draws(*s)) add_prompt(*s, pass);
+  }
+  int32_t overtaken = 0;
+  for (size_t i = 0; i < waiting_.size() && overtaken < kMostOvertaken;) {
     Sequence& s = waiting_[i];
     if (s.in_flight > 0) {  // its history is not all known (S2)
       ++i;
       continue;
     }
-    if (free_slots_.empty() || pass.step.rows_left() < 1) return;
+    if (free_slots_.empty() || rows < 1) return;
     const PrefixMatch found = find_prefix(s);
     if (set_aside(s, found)) continue;
-    const Chunk chunk =
-        next_chunk(s, pass.step.rows_left(), pass.step.logit_rows_left(), rows_of(found));
-    if (chunk.count < 1 || !can_start(s, found)) return;
-    start(s, found, chunk, pass, now);
+    const RowDemand demand = demand_of(s, pass, rows_of(found));
+    if (demand.rows < 1) return;
+    if (!has_share(std::span(pass.demands).first(pass.place_of(s)), demand, rows)) {
+      ++overtaken;
+      ++i;
+      continue;
+    }
+    if (!can_start(s, found)) return;
+    start(s, found, pass, now);
+    add_prompt(s, pass);
+  }
+}
+
+void Scheduler::add_prompt(Sequence& s, Pass& pass) {
+  const RowDemand demand = demand_of(s, pass, 0);
+  if (demand.rows < 1) return;
+  const auto at = static_cast<ptrdiff_t>(pass.place_of(s));
+  pass.demands.insert(pass.demands.begin() + at, demand);
+  pass.prompts.insert(pass.prompts.begin() + at, &s);
+}
+
+size_t Scheduler::Pass::place_of(const Sequence& s) const {
+  const auto at =
+      std::ranges::find_if(prompts, [&](const Sequence* each) { return goes_before(s, *each); });
+  return static_cast<size_t>(at - prompts.begin());
+}
+
+// Their blocks were all secured when they started (S3).
+void Scheduler::plan_prompts(Pass& pass, int32_t rows) {
+  const std::vector<int32_t> shares = share_rows(pass.demands, rows);
+  for (size_t i = 0; i < shares.size(); ++i) {
+    Sequence& s = *pass.prompts[i];
+    const Chunk chunk = next_chunk(s, shares[i], pass.step.logit_rows_left());
+    if (chunk.count > 0) add_work(s, chunk, pass);
   }
 }
 
@@ -174,8 +218,7 @@ bool Scheduler::can_start(const Sequence& s, const PrefixMatch& found) {
   }
 }
 
-void Scheduler::start(Sequence& s, const PrefixMatch& found, const Chunk& chunk, Pass& pass,
-                      TimePoint now) {
+void Scheduler::start(Sequence& s, const PrefixMatch& found, Pass& pass, TimePoint now) {
   ActiveRequest& request = *s.request;
   take_prefix(s, found);
   request.started = std::min(request.started, now);
@@ -188,7 +231,6 @@ void Scheduler::start(Sequence& s, const PrefixMatch& found, const Chunk& chunk,
   std::ranges::fill(s.told, 0);
   kv_.grow(s.kv, s.length(), pass.step.copies());
   pass.step.open(s);
-  add_work(s, chunk, pass);
 }
 
 // Launching.

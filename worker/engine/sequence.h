@@ -15,8 +15,8 @@
 //       is drawn from.
 //   S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0, so that its
 //       whole history is known.
-//   S3  kv covers computed rows while the choice has a slot; a waiting one has blocks only as a
-//       fork, a pending one has none.
+//   S3  While the choice has a slot, kv covers its computed rows, and from the start all of the
+//       history that it had then; a waiting one has blocks only as a fork, a pending one has none.
 //   S4  A pending choice's source is running and will have entered `awaited` blocks into the cache
 //       if nothing stops it; whatever stops it wakes the pending ones.
 #pragma once

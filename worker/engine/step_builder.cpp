@@ -64,6 +64,8 @@ void StepBuilder::work(Sequence& s, const Chunk& chunk) {
   work.score_logprobs = static_cast<int8_t>(scores ? request.request.prompt_logprobs : -1);
   plan_.work.push_back(work);
   launched_.works.push_back({&s, s.computed, chunk.count, chunk.want});
+  launched_.rows += chunk.count;
+  if (draws && chunk.count == 1) ++launched_.streams;
   const int32_t end = s.computed + chunk.count;
   launched_.prefill_rows += std::clamp(request.prompt_len() - s.computed, 0, chunk.count);
   s.computed = end;

@@ -18,6 +18,7 @@ struct LaunchedStep {
   StepId id = 0;
   TimePoint at{};
   std::vector<LaunchedWork> works;  // as in the plan
+  int32_t rows = 0, streams = 0;    // streams: Works that are a draw and nothing else
   int32_t prefill_rows = 0;
   bool is_void = false;  // the group was lost: only the runner's answer is waited for
 };

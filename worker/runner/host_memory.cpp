@@ -97,7 +97,7 @@ StatusOr<uint64_t> available_memory_bytes(const std::string& root) {
   const auto kilobytes = field(read_text(root + "/proc/meminfo").value_or(""), "MemAvailable:");
   if (!kilobytes) {
     return absl::UnavailableError("cannot read MemAvailable from " + root +
-                                  "/proc/meminfo: set the KV cache's size with --kv-cache-mb");
+                                  "/proc/meminfo: set the KV cache's size, kv_cache_mb");
   }
   return std::min(*kilobytes * 1024, left_in_groups(root));
 }

@@ -37,7 +37,7 @@ StatusOr<MemoryPlan> plan_memory(const MemoryRequest& r) {
   if (budget > r.available_bytes) {
     return absl::ResourceExhaustedError(
         fmt::format("a KV cache of {} does not fit: {} of memory are available once "
-                    "the weights are loaded; lower --kv-cache-mb",
+                    "the weights are loaded; lower the worker's kv_cache_mb",
                     megabytes(budget), megabytes(r.available_bytes)));
   }
   const uint64_t blocks =
@@ -46,7 +46,7 @@ StatusOr<MemoryPlan> plan_memory(const MemoryRequest& r) {
     return absl::ResourceExhaustedError(fmt::format(
         "one sequence of {} tokens needs a KV cache of {}, but only {} are planned for it ({} of "
         "memory are available); "
-        "set --kv-cache-mb to {} or more, or --max-model-len to {} or less",
+        "set the worker's kv_cache_mb to {} or more, or its max_model_len to {} or less",
         r.max_len, megabytes(one * r.block_bytes), megabytes(budget), megabytes(r.available_bytes),
         megabytes_up(one * r.block_bytes), blocks * static_cast<uint64_t>(r.block_tokens)));
   }

@@ -25,12 +25,13 @@ constexpr void use_tiles(Kernels& table) {
 constexpr Kernels make_tile_table() {
   Kernels table = make_table("amx");
   table.matmul_scratch = tile_scratch;
-  use_tiles<TileFormat::u4_offset8>(table);
-  use_tiles<TileFormat::u4_min>(table);
-  use_tiles<TileFormat::u4_min_f32>(table);
-  use_tiles<TileFormat::i8>(table);
-  use_tiles<TileFormat::i8_min>(table);
-  use_tiles<TileFormat::i8_min_f32>(table);
+  use_tiles<TileFormat::q4_0>(table);
+  use_tiles<TileFormat::q4_1>(table);
+  use_tiles<TileFormat::q5_0>(table);
+  use_tiles<TileFormat::q5_1>(table);
+  use_tiles<TileFormat::q8_0>(table);
+  use_tiles<TileFormat::q4_k>(table);
+  use_tiles<TileFormat::q5_k>(table);
   return table;
 }
 

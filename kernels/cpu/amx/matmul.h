@@ -37,11 +37,10 @@ inline void configure_tiles() {
 }
 
 // 16 rows of activations, block by block. Lies in the caller's scratch.
-struct Panel {
+struct RowPanel {
   struct Block {
     int8_t q[kPanelRows][kBlock];
-    float scale[kPanelRows], scaled_sum[kPanelRows];
-    int32_t sum[kPanelRows];
+    float scale[kPanelRows], scaled_sum[kPanelRows], sum[kPanelRows];
   };
   static_assert(sizeof(Block) % 64 == 0);
   Block* blocks;
@@ -61,38 +60,57 @@ struct Panel {
   }
 };
 
-// A weight tile's quants, a byte each, and its scales.
+// A weight tile unpacked: its quants, a byte each, and its scales. Lies in the caller's scratch;
+// quants that are bytes already stay where they are.
 template <typename Traits>
 struct ByteTile {
+  static constexpr bool kInPlace = Traits::kBits == 8;
   const uint8_t* quants;
-  const typename Traits::Scale* scales;
+  const float* scales;
+
+  const uint8_t* block(int32_t b) const {
+    return quants + (kInPlace ? quants_at<Traits>(b) : static_cast<ptrdiff_t>(b) * kPlainBytes);
+  }
 };
-constexpr size_t kByteBlock = size_t{kTileRows} * kBlock;
+// Of a block, of the widest format.
+constexpr size_t kByteTileBlock = kPlainBytes + 2 * kTileRows * sizeof(float);
+
+// Of a tile: the last unit's scales are unpacked whole, and a unit of a depth that need not fill it
+// has two blocks.
+constexpr size_t byte_tile_bytes(int32_t blocks) {
+  return static_cast<size_t>(blocks + 1) * kByteTileBlock;
+}
 
 template <typename Traits>
-ByteTile<Traits> to_bytes(const std::byte* tile, int32_t blocks, std::byte* scratch) {
-  const auto* quants = reinterpret_cast<const uint8_t*>(tile);
-  const auto* scales = reinterpret_cast<const typename Traits::Scale*>(
-      quants + static_cast<ptrdiff_t>(blocks) * Traits::kQuantBytes);
-  if constexpr (Traits::kBits == 8) return {quants, scales};
-  auto* out = reinterpret_cast<uint8_t*>(scratch);
-  const __m512i mask = _mm512_set1_epi8(0xf);
-  for (int32_t i = 0; i < blocks * 4; ++i) {  // inputs 4i.. in the low halves, 16 on in the high
-    const __m512i pairs = _mm512_loadu_si512(quants + static_cast<ptrdiff_t>(i) * 64);
-    uint8_t* to = out + i / 4 * static_cast<ptrdiff_t>(kByteBlock) + i % 4 * 64;
-    _mm512_store_si512(to, _mm512_and_si512(pairs, mask));
-    _mm512_store_si512(to + 256, _mm512_and_si512(_mm512_srli_epi16(pairs, 4), mask));
+ByteTile<Traits> unpack_tile(const uint8_t* tile, int32_t blocks, std::byte* scratch) {
+  constexpr int32_t kUnit = Traits::kUnit;
+  static_assert(kPlainBytes + Traits::kBlockScales * sizeof(float) <= kByteTileBlock);
+  const int32_t padded = (blocks + kUnit - 1) / kUnit * kUnit;
+  auto* scales = reinterpret_cast<float*>(scratch);
+  auto* quants =
+      reinterpret_cast<uint8_t*>(scales + static_cast<ptrdiff_t>(padded) * Traits::kBlockScales);
+  for (int32_t b = 0; b < blocks; ++b) {
+    if (b % kUnit == 0) {
+      const uint8_t* unit = tile + unit_at<Traits>(b);
+      ask_ahead<Traits::kScaleBytes>(unit);
+      unpack_scales<Traits>(unit, scales + static_cast<ptrdiff_t>(b) * Traits::kBlockScales);
+    }
+    if constexpr (!ByteTile<Traits>::kInPlace) {
+      const uint8_t* packed = tile + quants_at<Traits>(b);
+      ask_ahead<Traits::kQuantBytes>(packed);
+      unpack_quants<Traits::kBits>(packed, quants + static_cast<ptrdiff_t>(b) * kPlainBytes);
+    }
   }
-  return {out, scales};
+  return {ByteTile<Traits>::kInPlace ? tile : quants, scales};
 }
 
 template <typename Traits, int kOut, int kPanel, int kWeights>
 inline void multiply(int32_t* out) {
   _tile_zero(kOut);
-  if constexpr (Traits::kBits == 4) {
-    _tile_dpbsud(kOut, kFirstPanel + kPanel, kFirstWeights + kWeights);
-  } else {
+  if constexpr (Traits::kBits == 8) {
     _tile_dpbssd(kOut, kFirstPanel + kPanel, kFirstWeights + kWeights);
+  } else {
+    _tile_dpbsud(kOut, kFirstPanel + kPanel, kFirstWeights + kWeights);
   }
   _tile_stored(kOut, out + kOut * kResult, 4 * kTileColumns);
 }
@@ -100,7 +118,7 @@ inline void multiply(int32_t* out) {
 // P panels times T tiles, each 1 or 2.
 template <typename Traits, int P, int T>
 struct PanelProduct {
-  const Panel* panels;
+  const RowPanel* panels;
   ByteTile<Traits> tiles[T];
   alignas(64) int32_t dots[2][4 * kResult];  // of this block and of the next one
   alignas(64) float acc[P][T][kResult];      // [row][output]
@@ -124,33 +142,34 @@ struct PanelProduct {
   // Results p + 2t of block `b`.
   void products(int32_t b) {
     int32_t* out = dots[b % 2];
-    const ptrdiff_t at = static_cast<ptrdiff_t>(b) * static_cast<ptrdiff_t>(kByteBlock);
     _tile_loadd(4, panels[0].blocks[b].q, kBlock);
-    _tile_loadd(6, tiles[0].quants + at, 64);
+    _tile_loadd(6, tiles[0].block(b), kStepBytes);
     multiply<Traits, 0, 0, 0>(out);
     if constexpr (P == 2) {
       _tile_loadd(5, panels[1].blocks[b].q, kBlock);
       multiply<Traits, 1, 1, 0>(out);
     }
     if constexpr (T == 2) {
-      _tile_loadd(7, tiles[1].quants + at, 64);
+      _tile_loadd(7, tiles[1].block(b), kStepBytes);
       multiply<Traits, 2, 0, 1>(out);
       if constexpr (P == 2) multiply<Traits, 3, 1, 1>(out);
     }
   }
   void steps(int32_t b, int p, int t) {
-    const auto* scales = tiles[t].scales + static_cast<ptrdiff_t>(b) * Traits::kScales;
+    const float* scales = tiles[t].scales + static_cast<ptrdiff_t>(b) * Traits::kBlockScales;
     const F d = load(scales);
     F m = zero();
     if constexpr (Traits::kMin) m = load(scales + kTileRows);
-    const Panel::Block& x = panels[p].blocks[b];
+    const RowPanel::Block& x = panels[p].blocks[b];
     const int32_t* dot = dots[b % 2] + (p + 2 * t) * kResult;
     float* sums = acc[p][t];
 #pragma clang loop unroll(full)
     for (int r = 0; r < kPanelRows; ++r) {
-      I exact = {_mm512_load_si512(dot + r * kTileColumns)};
-      if constexpr (Traits::kOffset != 0) exact = add(exact, set_int(-Traits::kOffset * x.sum[r]));
-      F sum = fma(to_float(exact), mul(d, set(x.scale[r])), load(sums + r * kTileColumns));
+      const I exact = {_mm512_load_si512(dot + r * kTileColumns)};
+      F product = to_float(exact);
+      if constexpr (Traits::kOffset != 0)
+        product = fma(set(-Traits::kOffset), set(x.sum[r]), product);
+      F sum = fma(product, mul(d, set(x.scale[r])), load(sums + r * kTileColumns));
       if constexpr (Traits::kMin) sum = fma(m, set(x.scaled_sum[r]), sum);
       store(sums + r * kTileColumns, sum);
     }
@@ -159,7 +178,7 @@ struct PanelProduct {
 
 // Panels [panel, panel + P) times tiles [tile, tile + T).
 template <typename Traits, int P, int T>
-void panel_tiles(const MatmulArgs& args, const Panel* panels, int32_t panel, int32_t tile,
+void panel_tiles(const MatmulArgs& args, const RowPanel* panels, int32_t panel, int32_t tile,
                  const ByteTile<Traits>* tiles) {
   PanelProduct<Traits, P, T> product;
   product.panels = panels + panel;
@@ -170,9 +189,8 @@ void panel_tiles(const MatmulArgs& args, const Panel* panels, int32_t panel, int
       const int32_t row = (panel + p) * kPanelRows + r;
       const Activations<1> x(args, row);
       for (int t = 0; t < T; ++t) {
-        const std::byte* packed = args.tiles + static_cast<size_t>(tile + t) * args.tile_bytes;
         F acc[1] = {load(product.acc[p][t] + r * kTileColumns)};
-        add_outliers<Traits, 1>(reinterpret_cast<const uint8_t*>(packed), tiles[t].scales, x, acc);
+        add_outliers<Traits>(tile_of(args, tile + t), x, acc);
         finish(args, row, (tile + t) * kTileRows, acc[0]);
       }
     }
@@ -180,13 +198,13 @@ void panel_tiles(const MatmulArgs& args, const Panel* panels, int32_t panel, int
 }
 
 template <typename Traits, int T>
-void tiles_of_panels(const MatmulArgs& args, const Panel* panels, int32_t panel_count, int32_t tile,
-                     std::byte* scratch) {
+void tiles_of_panels(const MatmulArgs& args, const RowPanel* panels, int32_t panel_count,
+                     int32_t tile, std::byte* scratch) {
   const int32_t blocks = args.depth / kBlock;
   ByteTile<Traits> tiles[T];
   for (int t = 0; t < T; ++t) {
-    tiles[t] = to_bytes<Traits>(args.tiles + static_cast<size_t>(tile + t) * args.tile_bytes,
-                                blocks, scratch + static_cast<size_t>(t * blocks) * kByteBlock);
+    tiles[t] = unpack_tile<Traits>(tile_of(args, tile + t), blocks,
+                                   scratch + static_cast<size_t>(t) * byte_tile_bytes(blocks));
   }
   int32_t panel = 0;
   for (; panel + 2 <= panel_count; panel += 2) {
@@ -202,8 +220,8 @@ void matmul_by_tiles(const MatmulArgs& args) {
   static_assert(Traits::kGroups == 1);
   const int32_t panel_count = args.rows / kPanelRows, blocks = args.depth / kBlock;
   if (panel_count > 0) {
-    Panel panels[kMatmulRows / kPanelRows];
-    auto* at = reinterpret_cast<Panel::Block*>(args.scratch);
+    RowPanel panels[kMatmulRows / kPanelRows];
+    auto* at = reinterpret_cast<RowPanel::Block*>(args.scratch);
     for (int32_t p = 0; p < panel_count; ++p, at += blocks) {
       panels[p].blocks = at;
       panels[p].fill(args, p * kPanelRows);
@@ -218,13 +236,19 @@ void matmul_by_tiles(const MatmulArgs& args) {
     if (tile < tile_count) tiles_of_panels<Traits, 1>(args, panels, panel_count, tile, bytes);
     _tile_release();  // lest every switch of threads saves 8 KiB
   }
-  rows_from<Traits, kRowsAtOnce>(args, panel_count * kPanelRows);
+  MatmulArgs rest = args;
+  const int32_t done = panel_count * kPanelRows;
+  rest.x += static_cast<size_t>(done) * args.x_stride_bytes;
+  rest.out += done * args.out_stride;
+  rest.rows -= done;
+  if (rest.rows > 0) quantised_matmul<Traits, 1>(rest);
 }
 
-// Panels of all rows, and the bytes of two tiles.
+// Panels of all rows, and two tiles.
 size_t tile_scratch(int32_t depth) {
-  const auto blocks = static_cast<size_t>(depth / kBlock);
-  return blocks * (kMatmulRows / kPanelRows * sizeof(Panel::Block) + 2 * kByteBlock);
+  const int32_t blocks = depth / kBlock;
+  return static_cast<size_t>(blocks) * (kMatmulRows / kPanelRows * sizeof(RowPanel::Block)) +
+         2 * byte_tile_bytes(blocks);
 }
 
 }  // namespace

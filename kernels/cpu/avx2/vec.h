@@ -9,11 +9,15 @@ namespace {
 
 constexpr int kRowsAtOnce = 4;  // 8 sums of 16-bit products and what feeds them fill 16 registers
 constexpr int kChains = 4;      // pairs of sums side by side: two fma a cycle, four cycles each
+constexpr int kStreams = 4;  // weight tiles that few rows read side by side (generic/quantised.h)
 
 struct F {
   __m256 lo, hi;
 };
 struct I {
+  __m256i lo, hi;
+};
+struct B {
   __m256i lo, hi;
 };
 
@@ -135,8 +139,11 @@ inline I add(I a, I b) {
 inline I max(I a, I b) {
   return {_mm256_max_epi32(a.lo, b.lo), _mm256_max_epi32(a.hi, b.hi)};
 }
-inline I shift_left_23(I a) {
-  return {_mm256_slli_epi32(a.lo, 23), _mm256_slli_epi32(a.hi, 23)};
+inline I sub(I a, I b) {
+  return {_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)};
+}
+inline I shift_left(I a, int count) {
+  return {_mm256_slli_epi32(a.lo, count), _mm256_slli_epi32(a.hi, count)};
 }
 inline F to_float(I a) {
   return {_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)};
@@ -150,6 +157,35 @@ inline void store_i8(int8_t* out, I a) {
   _mm_storeu_si128(
       reinterpret_cast<__m128i*>(out),
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+inline B load_bytes(const uint8_t* x) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32))};
+}
+inline void store_bytes(uint8_t* out, B a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), a.lo);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), a.hi);
+}
+inline B either(B a, B b) {
+  return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
+}
+inline __m256i bits_at(__m256i a, int shift, uint8_t mask) {
+  const __m256i moved = shift < 0 ? _mm256_slli_epi16(a, -shift) : _mm256_srli_epi16(a, shift);
+  return _mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(mask)));
+}
+inline B bits_at(B a, int shift, uint8_t mask) {
+  return {bits_at(a.lo, shift, mask), bits_at(a.hi, shift, mask)};
+}
+inline I field(B a, int shift, int32_t mask) {
+  const __m256i bits = _mm256_set1_epi32(mask);
+  return {_mm256_and_si256(_mm256_srli_epi32(a.lo, shift), bits),
+          _mm256_and_si256(_mm256_srli_epi32(a.hi, shift), bits)};
+}
+inline I byte_of(B a, int k) {
+  const int to_top = 24 - 8 * k;
+  return {_mm256_srai_epi32(_mm256_slli_epi32(a.lo, to_top), 24),
+          _mm256_srai_epi32(_mm256_slli_epi32(a.hi, to_top), 24)};
 }
 
 inline float sum(F a) {

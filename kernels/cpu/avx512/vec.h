@@ -8,13 +8,17 @@ namespace bessemer::kernels {
 namespace {
 
 constexpr int kRowsAtOnce =
-    8;                      // 8 integer and 8 float sums leave half of the 32 registers to weights
-constexpr int kChains = 8;  // sums side by side: two fma a cycle, four cycles each
+    8;                       // 8 integer and 8 float sums leave half of the 32 registers to weights
+constexpr int kChains = 8;   // sums side by side: two fma a cycle, four cycles each
+constexpr int kStreams = 4;  // weight tiles that few rows read side by side (generic/quantised.h)
 
 struct F {
   __m512 all;
 };
 struct I {
+  __m512i all;
+};
+struct B {
   __m512i all;
 };
 
@@ -117,8 +121,11 @@ inline I add(I a, I b) {
 inline I max(I a, I b) {
   return {_mm512_max_epi32(a.all, b.all)};
 }
-inline I shift_left_23(I a) {
-  return {_mm512_slli_epi32(a.all, 23)};
+inline I sub(I a, I b) {
+  return {_mm512_sub_epi32(a.all, b.all)};
+}
+inline I shift_left(I a, int count) {
+  return {_mm512_slli_epi32(a.all, static_cast<unsigned>(count))};
 }
 inline F to_float(I a) {
   return {_mm512_cvtepi32_ps(a.all)};
@@ -128,6 +135,29 @@ inline I round_to_int(F a) {
 }
 inline void store_i8(int8_t* out, I a) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtsepi32_epi8(a.all));
+}
+
+inline B load_bytes(const uint8_t* x) {
+  return {_mm512_loadu_si512(x)};
+}
+inline void store_bytes(uint8_t* out, B a) {
+  _mm512_storeu_si512(out, a.all);
+}
+inline B either(B a, B b) {
+  return {_mm512_or_si512(a.all, b.all)};
+}
+inline B bits_at(B a, int shift, uint8_t mask) {
+  const __m512i moved = shift < 0 ? _mm512_slli_epi16(a.all, static_cast<unsigned>(-shift))
+                                  : _mm512_srli_epi16(a.all, static_cast<unsigned>(shift));
+  return {_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(mask)))};
+}
+inline I field(B a, int shift, int32_t mask) {
+  return {_mm512_and_si512(_mm512_srli_epi32(a.all, static_cast<unsigned>(shift)),
+                           _mm512_set1_epi32(mask))};
+}
+inline I byte_of(B a, int k) {
+  const auto to_top = static_cast<unsigned>(24 - 8 * k);
+  return {_mm512_srai_epi32(_mm512_slli_epi32(a.all, to_top), 24)};
 }
 
 inline float sum(F a) {

@@ -155,7 +155,7 @@ inline void quantize_block(F a, F b, float magnitude, int8_t* q, ActivationBlock
   if (!finite || magnitude < kSmallestBlock) {
     store_i8(q, set_int(0));
     store_i8(q + 16, set_int(0));
-    block = {finite ? 0.0f : __builtin_nanf(""), finite ? 0.0f : __builtin_nanf(""), 0, 0};
+    block = {finite ? 0.0f : __builtin_nanf(""), finite ? 0.0f : __builtin_nanf(""), 0.0f, 0.0f};
     return;
   }
   const F inverse = set(127.0f / magnitude);
@@ -163,9 +163,9 @@ inline void quantize_block(F a, F b, float magnitude, int8_t* q, ActivationBlock
   store_i8(q, first);
   store_i8(q + 16, second);
   block.scale = magnitude / 127.0f;
-  block.first_sum = sum(first);
-  block.sum = block.first_sum + sum(second);
-  block.scaled_sum = block.scale * static_cast<float>(block.sum);
+  block.first_sum = static_cast<float>(sum(first));
+  block.sum = block.first_sum + static_cast<float>(sum(second));
+  block.scaled_sum = block.scale * block.sum;
 }
 
 // Whether one value is all that reaches 1 / kOutlierRatio of the block's largest magnitude.

@@ -33,7 +33,7 @@ inline F exponential(F x) {
   p = fma(p, r, set(0.5f));
   p = fma(p, r, set(1.0f));
   p = fma(p, r, set(1.0f));
-  const F power = from_bits(shift_left_23(add(bits(shifted), set_int(127))));
+  const F power = from_bits(shift_left(add(bits(shifted), set_int(127)), 23));
   return select_less(x, set(-87.33f), zero(), mul(p, power));
 }
 

@@ -7,12 +7,17 @@ namespace {
 
 constexpr int kRowsAtOnce = 4;  // activation rows of one micro-kernel
 constexpr int kChains = 4;      // sums of one micro-kernel
+constexpr int kStreams = 1;     // weight tiles read side by side
 
 struct F {
   float lane[16];
 };
 struct I {
   int32_t lane[16];
+};
+// 64 bytes: four of each lane.
+struct B {
+  uint8_t byte[64];
 };
 
 template <typename Function>
@@ -158,9 +163,15 @@ inline I add(I a, I b) {
 inline I max(I a, I b) {
   return each_int([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
-inline I shift_left_23(I a) {
+inline I sub(I a, I b) {
+  return each_int([&](int i) {
+    return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) -
+                                static_cast<uint32_t>(b.lane[i]));
+  });
+}
+inline I shift_left(I a, int count) {
   return each_int(
-      [&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << 23); });
+      [&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << count); });
 }
 inline F to_float(I a) {
   return each([&](int i) { return static_cast<float>(a.lane[i]); });
@@ -172,6 +183,40 @@ inline I round_to_int(F a) {
 // Lanes in [-128, 127].
 inline void store_i8(int8_t* out, I a) {
   for (int i = 0; i < 16; ++i) out[i] = static_cast<int8_t>(a.lane[i]);
+}
+
+inline B load_bytes(const uint8_t* x) {
+  B out;
+  for (int i = 0; i < 64; ++i) out.byte[i] = x[i];
+  return out;
+}
+inline void store_bytes(uint8_t* out, B a) {
+  for (int i = 0; i < 64; ++i) out[i] = a.byte[i];
+}
+inline B either(B a, B b) {
+  for (int i = 0; i < 64; ++i) a.byte[i] |= b.byte[i];
+  return a;
+}
+// The bits of `mask` of each byte shifted right by `shift`, or left by -`shift`; `mask` leaves out
+// what a shift of more than a byte would bring in.
+inline B bits_at(B a, int shift, uint8_t mask) {
+  for (int i = 0; i < 64; ++i) {
+    const int value = shift < 0 ? a.byte[i] << -shift : a.byte[i] >> shift;
+    a.byte[i] = static_cast<uint8_t>(value & mask);
+  }
+  return a;
+}
+// Bits of each lane's four bytes.
+inline I field(B a, int shift, int32_t mask) {
+  return each_int([&](int i) {
+    uint32_t lane;
+    __builtin_memcpy(&lane, a.byte + 4 * i, sizeof lane);
+    return static_cast<int32_t>(lane >> shift) & mask;
+  });
+}
+// Byte k of each lane's four, its sign extended.
+inline I byte_of(B a, int k) {
+  return each_int([&](int i) { return static_cast<int8_t>(a.byte[4 * i + k]); });
 }
 
 // Lanes i and i + 8 first, then i and i + 4, i + 2, i + 1.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/check.h"
+#include "worker/backend/cpu/block_layout.h"
 #include "worker/backend/cpu/unpack.h"
 #include "worker/format/dequantize.h"
 
@@ -21,22 +22,26 @@ using kernels::TileTraits;
 template <typename Function>
 auto with_traits(TileFormat format, const Function& function) {
   switch (format) {
-    case TileFormat::u4_offset8:
-      return function(TileTraits<TileFormat::u4_offset8>{});
-    case TileFormat::u4_min:
-      return function(TileTraits<TileFormat::u4_min>{});
-    case TileFormat::u4_min_f32:
-      return function(TileTraits<TileFormat::u4_min_f32>{});
-    case TileFormat::i8:
-      return function(TileTraits<TileFormat::i8>{});
-    case TileFormat::i8_min:
-      return function(TileTraits<TileFormat::i8_min>{});
-    case TileFormat::i8_min_f32:
-      return function(TileTraits<TileFormat::i8_min_f32>{});
-    case TileFormat::i8_half:
-      return function(TileTraits<TileFormat::i8_half>{});
-    case TileFormat::i8_half_min:
-      return function(TileTraits<TileFormat::i8_half_min>{});
+    case TileFormat::q4_0:
+      return function(TileTraits<TileFormat::q4_0>{});
+    case TileFormat::q4_1:
+      return function(TileTraits<TileFormat::q4_1>{});
+    case TileFormat::q5_0:
+      return function(TileTraits<TileFormat::q5_0>{});
+    case TileFormat::q5_1:
+      return function(TileTraits<TileFormat::q5_1>{});
+    case TileFormat::q8_0:
+      return function(TileTraits<TileFormat::q8_0>{});
+    case TileFormat::q2_k:
+      return function(TileTraits<TileFormat::q2_k>{});
+    case TileFormat::q3_k:
+      return function(TileTraits<TileFormat::q3_k>{});
+    case TileFormat::q4_k:
+      return function(TileTraits<TileFormat::q4_k>{});
+    case TileFormat::q5_k:
+      return function(TileTraits<TileFormat::q5_k>{});
+    case TileFormat::q6_k:
+      return function(TileTraits<TileFormat::q6_k>{});
     case TileFormat::f32:
       return function(TileTraits<TileFormat::f32>{});
     case TileFormat::f16:
@@ -47,70 +52,51 @@ auto with_traits(TileFormat format, const Function& function) {
   return function(TileTraits<TileFormat::bf16>{});
 }
 
-// Where input `k` of tile row `lane` lies among a block's 8-bit quants, or its nibble's byte (k <
-// 16) among 4-bit ones.
-size_t quant_at(size_t lane, size_t k) {
-  return k / 4 * (4 * static_cast<size_t>(kTileRows)) + lane * 4 + k % 4;
+// The tile format that holds `type` without rounding.
+TileFormat tile_format(TensorType type) {
+  switch (type) {
+    case TensorType::f32:
+      return TileFormat::f32;
+    case TensorType::f16:
+      return TileFormat::f16;
+    case TensorType::bf16:
+      return TileFormat::bf16;
+    case TensorType::q4_0:
+      return TileFormat::q4_0;
+    case TensorType::q4_1:
+      return TileFormat::q4_1;
+    case TensorType::q5_0:
+      return TileFormat::q5_0;
+    case TensorType::q5_1:
+      return TileFormat::q5_1;
+    case TensorType::q8_0:
+      return TileFormat::q8_0;
+    case TensorType::q2_k:
+      return TileFormat::q2_k;
+    case TensorType::q3_k:
+      return TileFormat::q3_k;
+    case TensorType::q4_k:
+      return TileFormat::q4_k;
+    case TensorType::q5_k:
+      return TileFormat::q5_k;
+    case TensorType::q6_k:
+      return TileFormat::q6_k;
+  }
+  check_failed("tile_format: a TensorType outside its enumerators", __FILE__, __LINE__);
 }
 
-// Scales are exact in their storage type: an f16 of the file, or a product with 24 bits to spare.
-void put_scale(kernels::Half* at, float value) {
-  at->bits = float_to_half(value);
-}
-void put_scale(float* at, float value) {
-  *at = value;
-}
-float get_scale(const kernels::Half* at) {
-  return half_to_float(at->bits);
-}
-float get_scale(const float* at) {
-  return *at;
-}
-
+// Packs one row of `part`.
 template <typename Traits>
-struct TileView {
-  uint8_t* quants;
-  typename Traits::Scale* scales;
-
-  TileView(const std::byte* tile, int32_t cols)
-      : quants(reinterpret_cast<uint8_t*>(const_cast<std::byte*>(tile))),
-        scales(reinterpret_cast<typename Traits::Scale*>(
-            quants + static_cast<ptrdiff_t>(cols / kBlock) * Traits::kQuantBytes)) {}
-  void to_block(int32_t b) {
-    quants += static_cast<ptrdiff_t>(b) * Traits::kQuantBytes;
-    scales += static_cast<ptrdiff_t>(b) * Traits::kScales;
-  }
-  // Scale, or with `min` minimum, of the block's half `g`.
-  typename Traits::Scale* scale(size_t lane, size_t g, bool min) const {
-    const size_t groups = Traits::kMin ? 2 : 1;
-    return scales + (g * groups + (min ? 1 : 0)) * kTileRows + lane;
-  }
-};
-
-template <typename Traits>
-void put_block(TileView<Traits> tile, size_t lane, const WeightBlock& block) {
-  constexpr size_t kBytes = size_t{kBlock} * Traits::kBits / 8;
-  for (size_t at = 0; at < kBytes; at += 4) {
-    std::memcpy(tile.quants + quant_at(lane, at), block.quants.data() + at, 4);
-  }
-  for (size_t g = 0; g < Traits::kGroups; ++g) {
-    put_scale(tile.scale(lane, g, false), block.scales[g]);
-    if constexpr (Traits::kMin) put_scale(tile.scale(lane, g, true), block.mins[g]);
-  }
-}
-
-template <typename Traits>
-void get_block(TileView<Traits> tile, size_t lane, float* out) {
-  for (size_t k = 0; k < 32; ++k) {
-    const size_t g = Traits::kGroups == 2 ? k / 16 : 0;
-    int quant;
-    if constexpr (Traits::kBits == 4) {
-      quant = tile.quants[quant_at(lane, k % 16)] >> (k / 16 * 4) & 0xf;
-    } else {
-      quant = static_cast<int8_t>(tile.quants[quant_at(lane, k)]);
+void pack_row(const WeightPart& part, const std::byte* row, size_t lane, std::byte* tile) {
+  constexpr int32_t kPerBlock = Traits::kSuper ? Traits::kUnit : 1;
+  const auto block_bytes = static_cast<size_t>(traits_of(part.type).block_bytes);
+  const auto* block = reinterpret_cast<const uint8_t*>(row);
+  for (int32_t b = 0; b < part.cols / kBlock; b += kPerBlock, block += block_bytes) {
+    for (int32_t g = 0; g < kPerBlock; ++g) {
+      WeightBlock values;
+      unpack_into<Traits::kFormat>(block, static_cast<size_t>(g), values);
+      put_block<Traits>(tile, b + g, lane, values);
     }
-    out[k] = get_scale(tile.scale(lane, g, false)) * static_cast<float>(quant - Traits::kOffset);
-    if constexpr (Traits::kMin) out[k] = out[k] + get_scale(tile.scale(lane, g, true));
   }
 }
 
@@ -121,11 +107,7 @@ void pack_tile(const WeightPart& part, int32_t first, int32_t count, std::byte* 
     for (int32_t lane = 0; lane < count; ++lane) {
       const std::byte* row = part.bytes.data() + static_cast<size_t>(first + lane) * stride;
       if constexpr (Traits::kQuantised) {
-        TileView<Traits> view(tile, part.cols);
-        for (int32_t b = 0; b < part.cols / kBlock; ++b) {
-          put_block(view, static_cast<size_t>(lane), unpack_block(part.type, row, b));
-          view.to_block(1);
-        }
+        pack_row<Traits>(part, row, static_cast<size_t>(lane), tile);
       } else {
         constexpr size_t kWidth = sizeof(typename Traits::Value);
         for (int32_t k = 0; k < part.cols; ++k) {
@@ -157,7 +139,7 @@ bool is_quantised(TileFormat format) {
 size_t tile_size(TileFormat format, int32_t cols) {
   const size_t bytes = with_traits(format, [&]<typename Traits>(Traits) {
     if constexpr (Traits::kQuantised) {
-      return static_cast<size_t>(cols / kBlock) * size_t{Traits::kBlockBytes};
+      return kernels::quantised_tile_bytes<Traits>(cols / kBlock);
     } else {
       return static_cast<size_t>(cols) * size_t{kTileRows} * sizeof(typename Traits::Value);
     }
@@ -243,10 +225,8 @@ void PackedWeight::read_row(int32_t row, float* out) const {
   const auto lane = static_cast<size_t>(within % kTileRows);
   with_traits(after->format, [&]<typename Traits>(Traits) {
     if constexpr (Traits::kQuantised) {
-      TileView<Traits> view(tile, cols_);
       for (int32_t b = 0; b < cols_ / kBlock; ++b) {
-        get_block(view, lane, out + static_cast<ptrdiff_t>(b) * kBlock);
-        view.to_block(1);
+        get_block<Traits>(tile, b, lane, out + static_cast<ptrdiff_t>(b) * kBlock);
       }
     } else {
       const auto* values = reinterpret_cast<const typename Traits::Value*>(tile);

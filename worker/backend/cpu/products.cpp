@@ -20,14 +20,15 @@ Mat rows_of(Mat mat, int32_t first, int32_t count) {
 // rows' activations stay in the second cache while the tiles pass over them.
 struct Cut {
   static constexpr int32_t kRowsPerTask = kernels::kMatmulRows;
-  // Eight tasks a thread even out what other processes take; fewer than four tiles are not worth a
-  // claim.
-  static constexpr int32_t kTasksPerThread = 8, kLeastTiles = 4;
+  // Eight tasks a thread even out what other processes take. Tiles come in fours: fewer are not
+  // worth a claim, and few rows read four side by side (kernels/cpu/generic/quantised.h).
+  static constexpr int32_t kTasksPerThread = 8, kTilesTogether = 4;
 
   Cut(int32_t tiles, int32_t rows, int32_t threads)
       : row_blocks(ceil_div(rows, kRowsPerTask)),
-        tiles_per_task(std::max(
-            ceil_div(tiles, std::max(kTasksPerThread * threads / row_blocks, 1)), kLeastTiles)),
+        tiles_per_task(
+            kTilesTogether *
+            ceil_div(tiles, kTilesTogether * std::max(kTasksPerThread * threads / row_blocks, 1))),
         runs(ceil_div(tiles, tiles_per_task)) {}
 
   int32_t tasks() const { return runs * row_blocks; }
