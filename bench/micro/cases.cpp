@@ -147,8 +147,43 @@ Case attention_case(Backend& backend, const std::string& name, const AttentionSh
           }};
 }
 
+// Rows as a step of many sequences stores them: each at the begin of a block of its own.
+Case store_case(Backend& backend, const std::string& name, int32_t rows, int32_t query_heads,
+                int32_t kv_heads, int32_t width) {
+  Random random(5);
+  auto state = std::make_shared<Attention>();
+  state->pool =
+      *backend.make_kv({.layers = {{.heads = kv_heads, .key_width = width, .value_width = width}},
+                        .group_blocks = {rows}});
+  StepInputs inputs;
+  inputs.query_start = {0, rows};
+  StepInputs::Group& group = inputs.groups.emplace_back();
+  group.kv_len = {1};
+  for (int32_t r = 0; r < rows; ++r) {
+    inputs.ids.push_back(0);
+    inputs.positions.push_back(r);
+    group.store_at.push_back(16 * r);
+  }
+  backend.begin_step(inputs, state->batch);
+  state->q = std::make_unique<Operand>(backend, rows, query_heads * width, random);
+  state->k = std::make_unique<Operand>(backend, rows, kv_heads * width, random);
+  state->v = std::make_unique<Operand>(backend, rows, kv_heads * width, random);
+  const std::vector<double> frequencies(static_cast<size_t>(width / 2), 0.01);
+  const std::shared_ptr table = *backend.make_rope_table(frequencies, rows, 1.0f);
+  const RopeParams params{.head_dim = width, .rotary_dim = width, .interleaved = true};
+  const double rotated = 1.0 * rows * (query_heads + kv_heads) * width;
+  return {.name = name,
+          .bytes = 8.0 * rotated + rows * 4.0 * kv_heads * width * 2,
+          .operations = 3.0 * rotated,
+          .bound = Bound::f32,
+          .call = [&backend, state, table, params] {
+            backend.rope_store_kv(state->q->mat, state->k->mat, state->v->mat, *state->pool, 0,
+                                  state->batch, *table, params);
+          }};
+}
+
 struct Rows {
-  std::unique_ptr<Operand> x, out;
+  std::unique_ptr<Operand> x, residual, out;
   WeightPtr weight;
 };
 
@@ -164,13 +199,15 @@ Case norm_case(Backend& backend, const std::string& name, int32_t rows, int32_t 
                         .bias = {}};
   state->weight = *backend.pack({&part, 1});
   state->x = std::make_unique<Operand>(backend, rows, width, random);
+  state->residual = std::make_unique<Operand>(backend, rows, width, random);
   state->out = std::make_unique<Operand>(backend, rows, width, random);
   return {.name = name,
-          .bytes = 8.0 * rows * width,
-          .operations = 4.0 * rows * width,
+          .bytes = 16.0 * rows * width,
+          .operations = 5.0 * rows * width,
           .bound = Bound::f32,
           .call = [&backend, state] {
-            backend.rms_norm(state->out->mat, state->x->mat, *state->weight, 1e-5f);
+            backend.add_rms_norm(state->out->mat, state->residual->mat, state->x->mat,
+                                 *state->weight, 1e-5f);
           }};
 }
 
@@ -237,8 +274,10 @@ std::vector<CaseSource> all_cases() {
   }
   for (const int32_t rows : {1, 512}) {
     const std::string suffix = ", " + std::to_string(rows) + " rows";
-    add("rms_norm 576" + suffix,
+    add("add_rms_norm 576" + suffix,
         [=](Backend& b, const std::string& n) { return norm_case(b, n, rows, 576); });
+    add("rope_store_kv 9/3x64" + suffix,
+        [=](Backend& b, const std::string& n) { return store_case(b, n, rows, 9, 3, 64); });
     add("gated silu 1536" + suffix,
         [=](Backend& b, const std::string& n) { return gate_case(b, n, rows, 1536); });
   }

@@ -124,6 +124,9 @@ struct Kernels {
   void (*join_chunks)(const AttentionArgs&, const ChunkRun&, SoFar* so_far);
   // `out` may be `x`.
   void (*rms_norm)(float* out, const float* x, const float* weight, int32_t count, float eps);
+  // residual += x, then the norm of that.
+  void (*add_rms_norm)(float* out, float* residual, const float* x, const float* weight,
+                       int32_t count, float eps);
   void (*add)(float* inout, const float* x, int32_t count);
   // out = gate(g) * up; `out` may be `g` or `up`.
   void (*gated)(float* out, const float* g, const float* up, int32_t count, Gate gate);

@@ -1,6 +1,7 @@
 // E5 on the CPU: a row's bits do not depend on the instruction set, the threads, the rows beside it
 // or the chunking.
 #include <algorithm>
+#include <cmath>
 
 #include "tests/contract/attention.h"
 #include "tests/contract/harness.h"
@@ -86,6 +87,27 @@ TEST_P(IdentityTest, Pointwise) {
     run(*oracle_, [&] { oracle_->gated_act(out.mat(), gates.mat(), act); });
     run(*subject_, [&] { subject_->gated_act(out2.mat(), gates2.mat(), act); });
     EXPECT_TRUE(same_bits(out.values(), out2.values())) << static_cast<int>(act);
+  }
+}
+
+TEST_P(IdentityTest, RopeOfAnyWidth) {
+  for (const auto& [width, rotary] : {std::pair{64, 64}, {24, 20}, {100, 70}, {4, 2}}) {
+    std::vector<double> frequencies;
+    for (int32_t i = 0; i < rotary / 2; ++i) frequencies.push_back(std::pow(0.7, i));
+    const RopeTablePtr a = *oracle_->make_rope_table(frequencies, 300, 1.1f);
+    const RopeTablePtr b = *subject_->make_rope_table(frequencies, 300, 1.1f);
+    Matrix x(*oracle_, 300, 3 * width);
+    x.fill(random_, 1.0f);
+    for (const bool interleaved : {true, false}) {
+      const Matrix want(*oracle_, x), got(*subject_, x);
+      const RopeParams params{.head_dim = width, .rotary_dim = rotary, .interleaved = interleaved};
+      Batch batch;
+      oracle_->begin_step(plain_step(300), batch);
+      run(*oracle_, [&] { oracle_->rope(want.mat(), batch, *a, params); });
+      subject_->begin_step(plain_step(300), batch);
+      run(*subject_, [&] { subject_->rope(got.mat(), batch, *b, params); });
+      EXPECT_TRUE(same_bits(got.values(), want.values())) << width << " " << interleaved;
+    }
   }
 }
 

@@ -185,21 +185,65 @@ TEST_P(PointwiseTest, RopeIsWhatTheSpecificationGives) {
   }
 }
 
-TEST_P(PointwiseTest, FusedOpsEqualTheirParts) {
-  const RawWeight raw = random_weight(random_, TensorType::f32, 1, 72);
-  const WeightPart part = raw.part();
-  WeightPtr weight = *subject_->pack({&part, 1});
-  Matrix residual(*subject_, 4, 72), x(*subject_, 4, 72), out(*subject_, 4, 72);
-  residual.fill(random_, 1.0f);
-  x.fill(random_, 1.0f);
-  const Matrix residual2(*subject_, residual), out2(*subject_, out);
-  run(*subject_, [&] {
-    subject_->all_reduce_add_rms_norm(out.mat(), residual.mat(), x.mat(), *weight, 1e-5f);
-    subject_->add(residual2.mat(), x.mat());
-    subject_->rms_norm(out2.mat(), residual2.mat(), *weight, 1e-5f);
-  });
-  EXPECT_TRUE(same_bits(out.values(), out2.values()));
-  EXPECT_TRUE(same_bits(residual.values(), residual2.values()));
+// The default body of a fused op composes the plain ones.
+TEST_P(PointwiseTest, AddRmsNormEqualsItsParts) {
+  for (const int32_t width : {1, 15, 72, 100}) {
+    const RawWeight raw = random_weight(random_, TensorType::f32, 1, width);
+    const WeightPart part = raw.part();
+    WeightPtr weight = *subject_->pack({&part, 1});
+    for (const int32_t rows : kRowCounts) {
+      Matrix residual(*subject_, rows, width, 3), x(*subject_, rows, width, 1);
+      Matrix out(*subject_, rows, width, 2);
+      residual.fill(random_, 1.0f);
+      x.fill(random_, 1.0f);
+      const Matrix residual2(*subject_, residual), out2(*subject_, out);
+      run(*subject_, [&] {
+        subject_->all_reduce_add_rms_norm(out.mat(), residual.mat(), x.mat(), *weight, 1e-5f);
+        subject_->Backend::add_rms_norm(out2.mat(), residual2.mat(), x.mat(), *weight, 1e-5f);
+      });
+      EXPECT_TRUE(same_bits(out.values(), out2.values()));
+      EXPECT_TRUE(same_bits(residual.values(), residual2.values()));
+      EXPECT_TRUE(out.gap_untouched() && residual.gap_untouched());
+    }
+  }
+}
+
+// Both ways leave the same q and k, and a pool from which the same is read.
+TEST_P(PointwiseTest, RopeStoreKvEqualsItsParts) {
+  for (const auto& [dtype, rotary, interleaved] :
+       {std::tuple{DType::f32, 24, true}, {DType::f16, 24, false}, {DType::i8, 10, true}}) {
+    constexpr int32_t kRows = 21, kWidth = 24;
+    const KvLayout layout{.dtype = dtype,
+                          .layers = {{.heads = 2, .key_width = kWidth, .value_width = kWidth}},
+                          .group_blocks = {2}};
+    const std::vector<double> frequencies(static_cast<size_t>(rotary / 2), 0.3);
+    const RopeTablePtr table = *subject_->make_rope_table(frequencies, kRows, 1.0f);
+    const RopeParams rope{.head_dim = kWidth, .rotary_dim = rotary, .interleaved = interleaved};
+    const AttentionParams attention{
+        .query_heads = 6, .kv_heads = 2, .key_width = kWidth, .value_width = kWidth, .scale = 0.2f};
+    StepInputs inputs = plain_step(kRows);
+    inputs.groups.push_back(
+        {.store_at = inputs.positions, .table = {0, 1}, .table_stride = 2, .kv_len = {kRows - 1}});
+    inputs.groups[0].store_at.back() = -1;  // a padding row
+    inputs.query_start.back() = kRows - 1;
+    Batch batch;
+    subject_->begin_step(inputs, batch);
+    Matrix q(*subject_, kRows, 6 * kWidth, 2), k(*subject_, kRows, 2 * kWidth, 3);
+    Matrix v(*subject_, kRows, 2 * kWidth), out(*subject_, kRows, 6 * kWidth);
+    for (Matrix* matrix : {&q, &k, &v}) matrix->fill(random_, 1.0f);
+    const Matrix q2(*subject_, q), k2(*subject_, k), out2(*subject_, out);
+    KvPoolPtr pool = *subject_->make_kv(layout), pool2 = *subject_->make_kv(layout);
+    run(*subject_, [&] {
+      subject_->rope_store_kv(q.mat(), k.mat(), v.mat(), *pool, 0, batch, *table, rope);
+      subject_->attend(out.mat(), q.mat(), *pool, 0, batch, attention);
+      subject_->Backend::rope_store_kv(q2.mat(), k2.mat(), v.mat(), *pool2, 0, batch, *table, rope);
+      subject_->attend(out2.mat(), q2.mat(), *pool2, 0, batch, attention);
+    });
+    EXPECT_TRUE(same_bits(q.values(), q2.values()));
+    EXPECT_TRUE(same_bits(k.values(), k2.values()));
+    EXPECT_TRUE(same_bits(out.values(), out2.values()));
+    EXPECT_TRUE(q.gap_untouched() && k.gap_untouched());
+  }
 }
 
 }  // namespace

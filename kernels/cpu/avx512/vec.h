@@ -64,6 +64,17 @@ inline void store(Half* out, F a) {
                       _mm512_cvtps_ph(a.all, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 
+inline F load_twice(const float* x) {
+  const __m512i lanes = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  return {_mm512_permutexvar_ps(lanes, _mm512_castps256_ps512(_mm256_loadu_ps(x)))};
+}
+inline F swap_pairs(F a) {
+  return {_mm512_permute_ps(a.all, 0xb1)};
+}
+inline F subtract_add(F a, F b) {
+  return {_mm512_mask_sub_ps(_mm512_add_ps(a.all, b.all), 0x5555, a.all, b.all)};
+}
+
 inline F add(F a, F b) {
   return {_mm512_add_ps(a.all, b.all)};
 }
@@ -87,6 +98,9 @@ inline F min(F a, F b) {
 }
 inline F select_less(F a, F b, F x, F y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.all, b.all, _CMP_LT_OQ), y.all, x.all)};
+}
+inline int32_t count_less(F a, F b) {
+  return __builtin_popcount(_mm512_cmp_ps_mask(a.all, b.all, _CMP_LT_OQ));
 }
 inline F first_lanes(int count, F a, F b) {
   return {_mm512_mask_blend_ps(first_mask(count), b.all, a.all)};

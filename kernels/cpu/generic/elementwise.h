@@ -28,33 +28,41 @@ inline F error_function(F x) {
   return select_less(x, zero(), sub(zero(), positive), positive);
 }
 
-inline F gate_value(F x, Gate gate) {
-  switch (gate) {
-    case Gate::silu:
-      return mul(x, logistic(x));
-    case Gate::gelu: {
-      const F half = mul(set(0.5f), x);
-      return fma(half, error_function(mul(x, set(0.707106781f))), half);
-    }
-    case Gate::gelu_tanh: {
-      // 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y), y = sqrt(2 / pi) (x + 0.044715 x^3)
-      const F cube = mul(mul(x, x), x);
-      return mul(x, logistic(mul(set(1.595769122f), fma(set(0.044715f), cube, x))));
-    }
-    case Gate::relu:
-      return max(zero(), x);
+template <Gate kGate>
+inline F gate_value(F x) {
+  if constexpr (kGate == Gate::silu) {
+    return mul(x, logistic(x));
+  } else if constexpr (kGate == Gate::gelu) {
+    const F half = mul(set(0.5f), x);
+    return fma(half, error_function(mul(x, set(0.707106781f))), half);
+  } else if constexpr (kGate == Gate::gelu_tanh) {
+    // 0.5 (1 + tanh(y)) = 1 / (1 + e^-2y), y = sqrt(2 / pi) (x + 0.044715 x^3)
+    const F cube = mul(mul(x, x), x);
+    return mul(x, logistic(mul(set(1.595769122f), fma(set(0.044715f), cube, x))));
+  } else {
+    return max(zero(), x);
   }
-  return x;
+}
+
+template <Gate kGate>
+void gated_by(float* out, const float* g, const float* up, int32_t count) {
+  for (int32_t i = 0; i < count; i += 16) {
+    const int32_t lanes = count - i;
+    const F value = mul(gate_value<kGate>(load_lanes(g + i, lanes)), load_lanes(up + i, lanes));
+    store_lanes(out + i, value, lanes);
+  }
 }
 
 void gated(float* out, const float* g, const float* up, int32_t count, Gate gate) {
-  int32_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    store(out + i, mul(gate_value(load(g + i), gate), load(up + i)));
-  }
-  if (const int32_t rest = count - i; rest > 0) {
-    const F value = mul(gate_value(load_part(g + i, rest), gate), load_part(up + i, rest));
-    store_part(out + i, value, rest);
+  switch (gate) {
+    case Gate::silu:
+      return gated_by<Gate::silu>(out, g, up, count);
+    case Gate::gelu:
+      return gated_by<Gate::gelu>(out, g, up, count);
+    case Gate::gelu_tanh:
+      return gated_by<Gate::gelu_tanh>(out, g, up, count);
+    case Gate::relu:
+      return gated_by<Gate::relu>(out, g, up, count);
   }
 }
 
@@ -62,18 +70,10 @@ void add_rows(float* inout, const float* x, int32_t count) {
   for (int32_t i = 0; i < count; ++i) inout[i] += x[i];
 }
 
-// Squares are summed in 16 lanes (lane = index mod 16), the lanes as sum() does it.
-void rms_norm(float* out, const float* x, const float* weight, int32_t count, float eps) {
+// out = x * weight / sqrt(squares / count + eps).
+void normalize(float* out, const float* x, const float* weight, int32_t count, F squares,
+               float eps) {
   const int32_t whole = count / 16 * 16, rest = count - whole;
-  F squares = zero();
-  for (int32_t i = 0; i < whole; i += 16) {
-    const F a = load(x + i);
-    squares = fma(a, a, squares);
-  }
-  if (rest > 0) {
-    const F a = load_part(x + whole, rest);
-    squares = fma(a, a, squares);
-  }
   const F inverse = set(1.0f / square_root(sum(squares) / static_cast<float>(count) + eps));
   for (int32_t i = 0; i < whole; i += 16) {
     store(out + i, mul(mul(load(x + i), inverse), load(weight + i)));
@@ -84,16 +84,61 @@ void rms_norm(float* out, const float* x, const float* weight, int32_t count, fl
   }
 }
 
+// Squares are summed in 16 lanes (lane = index mod 16), the lanes as sum() does it.
+void rms_norm(float* out, const float* x, const float* weight, int32_t count, float eps) {
+  F squares = zero();
+  for (int32_t i = 0; i < count; i += 16) {
+    const F a = load_lanes(x + i, count - i);
+    squares = fma(a, a, squares);
+  }
+  normalize(out, x, weight, count, squares, eps);
+}
+
+void add_rms_norm(float* out, float* residual, const float* x, const float* weight, int32_t count,
+                  float eps) {
+  F squares = zero();
+  for (int32_t i = 0; i < count; i += 16) {
+    const F a = add(load_lanes(residual + i, count - i), load_lanes(x + i, count - i));
+    store_lanes(residual + i, a, count - i);
+    squares = fma(a, a, squares);
+  }
+  normalize(out, residual, weight, count, squares, eps);
+}
+
+// (a, b) becomes (a cos - b sin, a sin + b cos), with a rounding after each operation.
+inline void rotate(float& a, float& b, float cosine, float sine) {
+  const float rotated = a * cosine - b * sine;
+  b = a * sine + b * cosine;
+  a = rotated;
+}
+
+void rope_neighbours(float* values, int32_t pairs, const float* cosines, const float* sines) {
+  int32_t i = 0;
+  for (; i + 8 <= pairs; i += 8) {
+    const F a = load(values + 2 * i);
+    store(values + 2 * i,
+          subtract_add(mul(a, load_twice(cosines + i)), mul(swap_pairs(a), load_twice(sines + i))));
+  }
+  for (; i < pairs; ++i) rotate(values[2 * i], values[2 * i + 1], cosines[i], sines[i]);
+}
+
+void rope_halves(float* values, int32_t pairs, const float* cosines, const float* sines) {
+  float* other = values + pairs;
+  int32_t i = 0;
+  for (; i + 16 <= pairs; i += 16) {
+    const F a = load(values + i), b = load(other + i);
+    const F cosine = load(cosines + i), sine = load(sines + i);
+    store(values + i, sub(mul(a, cosine), mul(b, sine)));
+    store(other + i, add(mul(a, sine), mul(b, cosine)));
+  }
+  for (; i < pairs; ++i) rotate(values[i], other[i], cosines[i], sines[i]);
+}
+
 void rope(float* inout, int32_t heads, int32_t head_dim, int32_t pairs, bool interleaved,
           const float* cosines, const float* sines) {
-  const int32_t step = interleaved ? 2 : 1, distance = interleaved ? 1 : pairs;
+  const auto turn = interleaved ? rope_neighbours : rope_halves;
   for (int32_t h = 0; h < heads; ++h) {
-    float* values = inout + static_cast<ptrdiff_t>(h) * head_dim;
-    for (int32_t i = 0; i < pairs; ++i) {
-      const float a = values[step * i], b = values[step * i + distance];
-      values[step * i] = a * cosines[i] - b * sines[i];
-      values[step * i + distance] = a * sines[i] + b * cosines[i];
-    }
+    turn(inout + static_cast<ptrdiff_t>(h) * head_dim, pairs, cosines, sines);
   }
 }
 
@@ -125,10 +170,9 @@ inline void quantize_block(F a, F b, float magnitude, int8_t* q, ActivationBlock
 
 // Whether one value is all that reaches 1 / kOutlierRatio of the block's largest magnitude.
 inline bool has_outlier(F a, F b, float magnitude) {
-  const F limit = set(magnitude / kOutlierRatio), none = zero(), one = set(1.0f);
-  const F large =
-      add(select_less(absolute(a), limit, none, one), select_less(absolute(b), limit, none, one));
-  return magnitude >= kSmallestBlock && magnitude < __builtin_inff() && sum(large) == 1.0f;
+  const F limit = set(magnitude / kOutlierRatio);
+  const int32_t below = count_less(absolute(a), limit) + count_less(absolute(b), limit);
+  return magnitude >= kSmallestBlock && magnitude < __builtin_inff() && below == kBlock - 1;
 }
 
 // Copies a block but for its largest value, which becomes zero; returns where that was.

@@ -19,6 +19,7 @@ constexpr Kernels make_table(const char* name) {
       .attend_chunks = attend_chunks,
       .join_chunks = join_chunks,
       .rms_norm = rms_norm,
+      .add_rms_norm = add_rms_norm,
       .add = add_rows,
       .gated = gated,
       .rope = rope,

@@ -96,6 +96,19 @@ inline void store(Half* out, F a) {
   for (int i = 0; i < 16; ++i) out[i] = narrow(a.lane[i]);
 }
 
+// Each of 8 values in two neighbouring lanes.
+inline F load_twice(const float* x) {
+  return each([&](int i) { return x[i / 2]; });
+}
+// Lanes 1, 0, 3, 2...
+inline F swap_pairs(F a) {
+  return each([&](int i) { return a.lane[i ^ 1]; });
+}
+// a - b in even lanes, a + b in odd ones.
+inline F subtract_add(F a, F b) {
+  return each([&](int i) { return i % 2 == 0 ? a.lane[i] - b.lane[i] : a.lane[i] + b.lane[i]; });
+}
+
 inline F add(F a, F b) {
   return each([&](int i) { return a.lane[i] + b.lane[i]; });
 }
@@ -121,6 +134,11 @@ inline F min(F a, F b) {
 // a < b ? x : y
 inline F select_less(F a, F b, F x, F y) {
   return each([&](int i) { return a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]; });
+}
+inline int32_t count_less(F a, F b) {
+  int32_t count = 0;
+  for (int i = 0; i < 16; ++i) count += a.lane[i] < b.lane[i] ? 1 : 0;
+  return count;
 }
 // The first `count` lanes of a, the others of b.
 inline F first_lanes(int count, F a, F b) {

@@ -51,6 +51,7 @@ class CpuBackend final : public Backend {
   void embed(Mat out, const Batch& batch, const Weight& table) override;
   void get_rows(Mat out, const Mat& x, DeviceInts at) override;
   void rms_norm(Mat out, const Mat& x, const Weight& w, float eps) override;
+  void add_rms_norm(Mat out, Mat residual, const Mat& x, const Weight& w, float eps) override;
   void add(Mat inout, const Mat& x) override;
   void gated_act(Mat out, const Mat& gate_up, Activation act) override;
   void rope(Mat inout, const Batch& batch, const RopeTable& table, const RopeParams& p) override;
@@ -65,6 +66,8 @@ class CpuBackend final : public Backend {
 
   // attention.cpp
   void store_kv(KvPool& kv, int32_t layer, const Mat& k, const Mat& v, const Batch& batch) override;
+  void rope_store_kv(Mat q, Mat k, const Mat& v, KvPool& kv, int32_t layer, const Batch& batch,
+                     const RopeTable& table, const RopeParams& p) override;
   void attend(Mat out, const Mat& q, const KvPool& kv, int32_t layer, const Batch& batch,
               const AttentionParams& p) override;
 

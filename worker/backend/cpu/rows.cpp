@@ -3,6 +3,7 @@
 
 #include "common/check.h"
 #include "worker/backend/cpu/cpu_backend.h"
+#include "worker/backend/cpu/rotation.h"
 #include "worker/sampling/sampler.h"
 
 namespace bessemer::cpu {
@@ -50,6 +51,18 @@ void CpuBackend::rms_norm(Mat out, const Mat& x, const Weight& weight, float eps
   });
 }
 
+void CpuBackend::add_rms_norm(Mat out, Mat residual, const Mat& x, const Weight& weight,
+                              float eps) {
+  const PackedWeight& w = own(weight);
+  CHECK(out.rows == x.rows && out.cols == x.cols);
+  CHECK(residual.rows == x.rows && residual.cols == x.cols);
+  CHECK(w.vector() && w.in_features() == x.cols);
+  for_rows(x.rows, 2 * x.cols, [&](int32_t row) {
+    kernels_.add_rms_norm(out.row<float>(row), residual.row<float>(row), x.row<float>(row),
+                          w.vector(), x.cols, eps);
+  });
+}
+
 void CpuBackend::add(Mat inout, const Mat& x) {
   CHECK(inout.rows == x.rows && inout.cols == x.cols);
   for_rows(x.rows, x.cols,
@@ -65,15 +78,9 @@ void CpuBackend::gated_act(Mat out, const Mat& gate_up, Activation act) {
 }
 
 void CpuBackend::rope(Mat inout, const Batch& batch, const RopeTable& table, const RopeParams& p) {
-  const auto& angles = static_cast<const host::HostRopeTable&>(table);
-  CHECK(inout.rows == batch.rows && inout.cols % p.head_dim == 0);
-  CHECK(p.rotary_dim == 2 * angles.pairs() && p.rotary_dim <= p.head_dim);
-  for_rows(inout.rows, inout.cols, [&](int32_t row) {
-    const int32_t position = batch.positions.address[row];
-    CHECK(position >= 0 && position < angles.positions());
-    kernels_.rope(inout.row<float>(row), inout.cols / p.head_dim, p.head_dim, angles.pairs(),
-                  p.interleaved, angles.cosines(position), angles.sines(position));
-  });
+  const Rotation rotation(table, p, batch);
+  rotation.check(inout);
+  for_rows(inout.rows, inout.cols, [&](int32_t row) { rotation.turn(kernels_, inout, row); });
 }
 
 void CpuBackend::all_gather_cols(Mat out, const Mat& x) {
