@@ -186,9 +186,9 @@ void GrpcSession::connect(size_t index, TimePoint now) {
   Slot& slot = *slots_[index];
   const bool worked = slot.was_up.exchange(false);
   // Growing by a quarter, the wait behind a worker's start is at most a quarter of what it took.
-  slot.backoff =
-      worked ? options_.retry_first
-             : std::clamp(slot.backoff * 5 / 4, options_.retry_first, options_.retry_most);
+  slot.backoff = worked
+                     ? options_.retry_first
+                     : std::clamp(slot.backoff * 5 / 4, options_.retry_first, options_.retry_most);
   slot.retry_at = now + slot.backoff;
   grpc::experimental::ChannelResetConnectionBackoff(slot.channel.get());  // the pace is ours
   slot.calling.store(true, std::memory_order_release);

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "router/text/tokenizer.h"
-#include "tests/text/random_text.h"
 #include "tests/support/models.h"
+#include "tests/text/random_text.h"
 #include "tests/text/vocabulary_files.h"
 
 namespace bessemer {

@@ -13,7 +13,7 @@
 
 #include "tests/support/random_llama.h"
 
-namespace bessemer::bench {
+namespace bessemer {
 namespace {
 
 using testing::RandomLlama;
@@ -78,10 +78,10 @@ std::vector<std::string> names_of(const Map& map) {
 }
 
 }  // namespace
-}  // namespace bessemer::bench
+}  // namespace bessemer
 
 int main(int argc, char** argv) {
-  using namespace bessemer::bench;  // NOLINT(google-build-using-namespace)
+  using namespace bessemer;  // NOLINT(google-build-using-namespace)
   std::string shape = "llama-3.2-1b", format = "q4_k_m", out;
   uint64_t seed = 1;
   CLI::App app("Writes a model of a real shape with random weights.");
