@@ -44,7 +44,7 @@ c16 --requests 32 --concurrency 16 --input 200 --output 128
 c32 --requests 64 --concurrency 32 --input 200 --output 128
 busy --requests 2 --concurrency 1 --input 200 --output 128 --busy CORES
 prefix --workload shared-prefix --requests 16 --concurrency 16 --prefix 1500 --input 1532 --output 16
-long --workload long-prompt --requests 1 --input 100 --output 200 --long 7900
+long --workload long-prompt --requests 1 --input 100 --output 400 --long 7900
 start --workload start
 ROWS
 }

@@ -45,7 +45,7 @@ TEST(ChunkPace, SettlesAtTheStepTimeFromAnywhere) {
     pace.measure(0, 100, microseconds(random.between(1, 10'000'000)));
     const double ms = static_cast<double>(settled(pace, cost, 4).count()) / 1e6;
     if (pace.rows() == 8192 || pace.rows() == ChunkPace::kLeastRows) continue;
-    EXPECT_NEAR(ms, 50, 50 * 0.1) << "seed " << seed << ", " << pace.rows() << " rows";
+    EXPECT_NEAR(ms, 42.5, 42.5 * 0.1) << "seed " << seed << ", " << pace.rows() << " rows";
   }
 }
 
@@ -54,14 +54,14 @@ TEST(ChunkPace, ALongStepMayTakeTwiceItsTimeWithoutPrompts) {
   const StepCost cost{.fixed_us = 80'000};
   for (int i = 0; i < 50; ++i) pace.measure(1, 0, cost.of(1, 0));
   const double ms = static_cast<double>(settled(pace, cost, 1).count()) / 1e6;
-  EXPECT_NEAR(ms, 161, 10);
+  EXPECT_NEAR(ms, 137, 8);
 }
 
 TEST(ChunkPace, ManyStreamsSayNothingOfFew) {
   ChunkPace pace(milliseconds(50), 8192);
   for (int i = 0; i < 50; ++i) pace.measure(64, 0, milliseconds(200));
-  EXPECT_NEAR(static_cast<double>(settled(pace, {}, 64).count()) / 1e6, 400, 40);
-  EXPECT_NEAR(static_cast<double>(settled(pace, {}, 1).count()) / 1e6, 50, 5);
+  EXPECT_NEAR(static_cast<double>(settled(pace, {}, 64).count()) / 1e6, 340, 34);
+  EXPECT_NEAR(static_cast<double>(settled(pace, {}, 1).count()) / 1e6, 42.5, 4);
 }
 
 TEST(ChunkPace, KeepsItsBounds) {
@@ -167,8 +167,8 @@ TEST(Scheduler, StreamsWaitNoLongerThanTheStepTimeForALongPrompt) {
     longest = std::max(longest, timed_step(h, cost).value());
     ASSERT_EQ(h.ids(1).size(), before + 1);
   }
-  EXPECT_LE(longest, milliseconds(60));
-  EXPECT_GE(longest, milliseconds(40));
+  EXPECT_LE(longest, milliseconds(50));
+  EXPECT_GE(longest, milliseconds(35));
 }
 
 TEST(Scheduler, AShortPromptIsNotHeldUpByLongOnes) {

@@ -9,6 +9,8 @@ namespace {
 constexpr double kMostStretch = 2;  // of a step without prompts, where that is long by itself
 constexpr double kMostChange = 2;   // from one step to the next
 constexpr double kMeanWeight = 0.2;
+// Steps of one size differ by a tenth or so: aimed at a little less, hardly one exceeds the target.
+constexpr double kAim = 0.85;
 
 size_t size_class(int32_t streams) {
   return static_cast<size_t>(std::bit_width(static_cast<uint32_t>(streams)) - 1);
@@ -20,7 +22,7 @@ ChunkPace::ChunkPace(Duration step_time, int32_t most_rows)
     : step_us_(static_cast<double>(microseconds(step_time))), most_rows_(most_rows) {}
 
 double ChunkPace::target_us(int32_t streams) const {
-  return std::max(step_us_, kMostStretch * undisturbed_us_[size_class(streams)]);
+  return kAim * std::max(step_us_, kMostStretch * undisturbed_us_[size_class(streams)]);
 }
 
 int32_t ChunkPace::rows() const {
