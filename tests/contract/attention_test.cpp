@@ -158,28 +158,33 @@ TEST_P(AttentionTest, NotCausal) {
   check(*subject_, c, whole(c), 12);
 }
 
-// int8 cannot hold what is not finite: the row's scale is not a number, and who sees it gets that.
-TEST_P(AttentionTest, NotFiniteInInt8IsSeenOnlyByWhoMaySeeIt) {
-  const KvLayout layout{.dtype = DType::i8,
-                        .layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
-                        .group_blocks = {2}};
-  KvPoolPtr pool = *subject_->make_kv(layout);
+// One head of width 16 over 20 rows of one sequence: k and v are stored, then q attends.
+void attend_one_head(Backend& backend, DType dtype, const Matrix& q, const Matrix& k,
+                     const Matrix& v, Matrix& out) {
+  KvPoolPtr pool = *backend.make_kv({.dtype = dtype,
+                                     .layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
+                                     .group_blocks = {2}});
   StepInputs inputs = plain_step(20);
   inputs.groups.push_back(
       {.store_at = inputs.positions, .table = {0, 1}, .table_stride = 2, .kv_len = {20}});
   Batch batch;
-  subject_->begin_step(inputs, batch);
+  backend.begin_step(inputs, batch);
+  const AttentionParams params{
+      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
+  run(backend, [&] {
+    backend.store_kv(*pool, 0, k.mat(), v.mat(), batch);
+    backend.attend(out.mat(), q.mat(), *pool, 0, batch, params);
+  });
+}
+
+// int8 cannot hold what is not finite: the row's scale is not a number, and who sees it gets that.
+TEST_P(AttentionTest, NotFiniteInInt8IsSeenOnlyByWhoMaySeeIt) {
   Matrix k(*subject_, 20, 16), v(*subject_, 20, 16), out(*subject_, 20, 16);
   k.fill(random_, 1.0f);
   v.fill(random_, 1.0f);
   k.at(15, 5) = INFINITY;
   v.at(18, 5) = NAN;
-  const AttentionParams params{
-      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
-  run(*subject_, [&] {
-    subject_->store_kv(*pool, 0, k.mat(), v.mat(), batch);
-    subject_->attend(out.mat(), v.mat(), *pool, 0, batch, params);
-  });
+  attend_one_head(*subject_, DType::i8, v, k, v, out);
   for (int32_t r = 0; r < 20; ++r) {
     for (int32_t d = 0; d < 16; ++d) ASSERT_EQ(std::isfinite(out.at(r, d)), r < 15) << r;
   }
@@ -188,25 +193,12 @@ TEST_P(AttentionTest, NotFiniteInInt8IsSeenOnlyByWhoMaySeeIt) {
 // A value that is infinite for one position must not reach the rows before it, though they are
 // computed side by side.
 TEST_P(AttentionTest, InfinityIsSeenOnlyByWhoMaySeeIt) {
-  const KvLayout layout{.layers = {{.heads = 1, .key_width = 16, .value_width = 16}},
-                        .group_blocks = {2}};
-  KvPoolPtr pool = *subject_->make_kv(layout);
-  StepInputs inputs = plain_step(20);
-  inputs.groups.push_back(
-      {.store_at = inputs.positions, .table = {0, 1}, .table_stride = 2, .kv_len = {20}});
-  Batch batch;
-  subject_->begin_step(inputs, batch);
   Matrix q(*subject_, 20, 16), k(*subject_, 20, 16), v(*subject_, 20, 16), out(*subject_, 20, 16);
   q.fill(random_, 1.0f);
   k.fill(random_, 1.0f);
   v.fill(random_, 1.0f);
   v.at(18, 5) = 1e6f;  // beyond f16
-  const AttentionParams params{
-      .query_heads = 1, .kv_heads = 1, .key_width = 16, .value_width = 16, .scale = 0.25f};
-  run(*subject_, [&] {
-    subject_->store_kv(*pool, 0, k.mat(), v.mat(), batch);
-    subject_->attend(out.mat(), q.mat(), *pool, 0, batch, params);
-  });
+  attend_one_head(*subject_, KvLayout{}.dtype, q, k, v, out);
   for (int32_t r = 0; r < 20; ++r) {
     for (int32_t d = 0; d < 16; ++d)
       ASSERT_EQ(std::isfinite(out.at(r, d)), !(r >= 18 && d == 5)) << r << " " << d;

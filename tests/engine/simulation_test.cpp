@@ -2,23 +2,18 @@
 // step, from printed seeds.
 #include "tests/engine/simulation.h"
 
-#include <cstdlib>
-
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+
+#include "tests/support/environment.h"
 
 namespace bessemer {
 namespace {
 
 // BESSEMER_SIM_SEEDS=100000 soaks; BESSEMER_SIM_FIRST=1234 begins at a seed that failed.
-uint64_t number_from(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
 TEST(Simulation, InvariantsHoldForEverySeed) {
-  const uint64_t first = number_from("BESSEMER_SIM_FIRST", 1);
-  const uint64_t seeds = number_from("BESSEMER_SIM_SEEDS", 700);
+  const uint64_t first = test::environment("BESSEMER_SIM_FIRST", 1);
+  const uint64_t seeds = test::environment("BESSEMER_SIM_SEEDS", 700);
   uint64_t steps = 0, preemptions = 0, finished = 0, found = 0, asked = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     Simulation simulation(seed);

@@ -3,7 +3,6 @@
 // is the first; a failing one is printed.
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "common/random.h"
 #include "kernels/cpu/kernels.h"
 #include "tests/runner/harness.h"
+#include "tests/support/environment.h"
 #include "tests/support/models.h"
 
 namespace bessemer::testing {
@@ -20,11 +20,6 @@ namespace {
 
 constexpr int32_t kRequests = 10, kTokens = 36, kMaxLen = 256;
 constexpr uint64_t kBlockBytes = 30 * 2 * 192 * 2 * 16;  // of SmolLM2's KV in f16
-
-uint64_t from_environment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 std::vector<std::string> vector_sets() {
   std::vector<std::string> sets;
@@ -158,8 +153,8 @@ TEST_F(DrawnCircumstances, AlwaysTheSameTokens) {
   for (const Request& request : requests) expected.push_back(answer_of(alone->run(request)));
 
   uint64_t preemptions = 0, found = 0;
-  const uint64_t first = from_environment("BESSEMER_SAME_FIRST", 1);
-  const uint64_t count = from_environment("BESSEMER_SAME_SEEDS", 5);
+  const uint64_t first = test::environment("BESSEMER_SAME_FIRST", 1);
+  const uint64_t count = test::environment("BESSEMER_SAME_SEEDS", 5);
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const Circumstances drawn(seed);
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + drawn.describe());

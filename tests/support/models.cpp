@@ -1,14 +1,9 @@
 #include "tests/support/models.h"
 
-#include <cstdlib>
+#include "tests/support/environment.h"
 
 namespace bessemer::test {
 namespace {
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 std::string cache_folder() {
   if (const std::string cache = environment("BESSEMER_CACHE"); !cache.empty()) return cache;

@@ -18,38 +18,29 @@ namespace {
 
 using testing::RandomLlama;
 
-const std::map<std::string, RandomLlama>& shapes() {
-  static const std::map<std::string, RandomLlama> all = {{"llama-3.2-1b",
-                                                          {.layers = 16,
-                                                           .width = 2048,
-                                                           .heads = 32,
-                                                           .kv_heads = 8,
-                                                           .ff = 8192,
-                                                           .vocab = 128256,
-                                                           .context = 131072,
-                                                           .head_width = 64,
-                                                           .rope_base = 500000}},
-                                                         {"qwen3-0.6b",
-                                                          {.layers = 28,
-                                                           .width = 1024,
-                                                           .heads = 16,
-                                                           .kv_heads = 8,
-                                                           .ff = 3072,
-                                                           .vocab = 151936,
-                                                           .context = 40960,
-                                                           .head_width = 128,
-                                                           .rope_base = 1000000}},
-                                                         {"smollm2-135m",
-                                                          {.layers = 30,
-                                                           .width = 576,
-                                                           .heads = 9,
-                                                           .kv_heads = 3,
-                                                           .ff = 1536,
-                                                           .vocab = 49152,
-                                                           .context = 8192,
-                                                           .head_width = 64,
-                                                           .rope_base = 100000}}};
+struct Shape {
+  int32_t layers, width, heads, kv_heads, head_width, ff, vocab, context;
+  double rope_base;
+};
+const std::map<std::string, Shape>& shapes() {
+  static const std::map<std::string, Shape> all = {
+      {"llama-3.2-1b", {16, 2048, 32, 8, 64, 8192, 128256, 131072, 5e5}},
+      {"qwen3-0.6b", {28, 1024, 16, 8, 128, 3072, 151936, 40960, 1e6}},
+      {"smollm2-135m", {30, 576, 9, 3, 64, 1536, 49152, 8192, 1e5}},
+  };
   return all;
+}
+
+RandomLlama model_of(const Shape& shape) {
+  return {.layers = shape.layers,
+          .width = shape.width,
+          .heads = shape.heads,
+          .kv_heads = shape.kv_heads,
+          .ff = shape.ff,
+          .vocab = shape.vocab,
+          .context = shape.context,
+          .head_width = shape.head_width,
+          .rope_base = shape.rope_base};
 }
 
 // As llama-quantize mixes them: the embedding, which is the head too, has more bits.
@@ -92,7 +83,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed)->capture_default_str();
   app.add_option("--out", out, "file to write; replaced")->required();
   CLI11_PARSE(app, argc, argv);
-  RandomLlama model = shapes().at(shape);
+  RandomLlama model = model_of(shapes().at(shape));
   const Mixture& mixture = mixtures().at(format);
   const bool whole_super_blocks = model.width % 256 == 0;
   model.attention = model.mlp = mixture.most;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "worker/engine/running_mean.h"
+
 namespace bessemer {
 namespace {
 
@@ -40,7 +42,7 @@ void ChunkPace::measure(int32_t streams, int32_t prompt_rows, Duration time) {
   if (prompt_rows == 0) {
     if (streams == 0) return;
     double& mean = undisturbed_us_[size_class(streams)];
-    mean = mean == 0 ? us : mean + kMeanWeight * (us - mean);
+    mean = take_into_mean(mean, us, kMeanWeight);
   } else if (streams == 0) {
     if (rows_ == 0) rows_ = prompt_rows * step_us_ / us;
   } else if (const double by = target_us(streams) / us; by < 1 || prompt_rows >= rows_ / 2) {

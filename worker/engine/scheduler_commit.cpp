@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "worker/engine/running_mean.h"
 #include "worker/engine/scheduler.h"
 
 namespace bessemer {
@@ -38,10 +39,6 @@ const char* describe(Fault fault) {
     default:
       return "the step failed";
   }
-}
-
-double mean(double old, double value) {
-  return old == 0 ? value : old + kMeanWeight * (value - old);
 }
 
 }  // namespace
@@ -144,12 +141,12 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
   last_commit_ = now;
   pace_.measure(step.streams, step.rows - step.streams, time);
   ++stats_.steps;
-  stats_.step_us =
-      static_cast<int64_t>(mean(static_cast<double>(stats_.step_us), static_cast<double>(us)));
+  stats_.step_us = static_cast<int64_t>(
+      take_into_mean(static_cast<double>(stats_.step_us), static_cast<double>(us), kMeanWeight));
   stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
   if (step.prefill_rows == 0) return;
-  stats_.prefill_tokens_per_s =
-      mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us));
+  stats_.prefill_tokens_per_s = take_into_mean(
+      stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us), kMeanWeight);
 }
 
 }  // namespace bessemer

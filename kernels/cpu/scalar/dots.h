@@ -9,7 +9,7 @@ namespace {
 // What a quant of 8 bits is too large by in these products.
 constexpr int32_t kByteBias = 0;
 
-// Q: a block's quants (generic/quants.h); q: the block's 32 values of each activation row.
+// Q: a block's quants (PackedQuants or PlainQuants, generic/unpack.h); q: the block's 32 values of each activation row.
 // sums[r].lane[o] = sum of quant[o] * q[r] over group `kGroup` of kGroups.
 template <int kGroups, int kGroup, typename Q, int R>
 void dots(const Q& quants, const int8_t* const (&q)[R], I (&sums)[R]) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "worker/backend/cpu/ceil_div.h"
 
 namespace bessemer::cpu {
 namespace {
@@ -15,19 +16,15 @@ using kernels::kQueriesPerCall;
 // of one.
 constexpr int64_t kLeastWork = 32 * 1024;
 
-constexpr int32_t ceil_of(int64_t a, int64_t b) {
-  return static_cast<int32_t>((a + b - 1) / b);
-}
-
 // Queries as they cost: a micro-kernel loads keys and values for up to kQueriesAtOnce together.
 constexpr int64_t loads(int32_t queries) {
-  return ceil_of(queries, kQueriesAtOnce);
+  return ceil_div(queries, kQueriesAtOnce);
 }
 
 }  // namespace
 
 int32_t AttendPlan::runs(const Share& share) const {
-  return ceil_of(share.queries, kQueriesPerCall);
+  return ceil_div(share.queries, kQueriesPerCall);
 }
 
 int64_t AttendPlan::unit_cost(const Share& share) const {
@@ -53,7 +50,7 @@ void AttendPlan::make(const AttendWork& work) {
   for (int32_t s = 0; s < sequences; ++s) {
     const auto i = static_cast<size_t>(s);
     const int32_t rows = work.query_start[i + 1] - work.query_start[i];
-    const int32_t chunks = ceil_of(work.kv_len[i], kKvChunk);
+    const int32_t chunks = ceil_div(work.kv_len[i], kKvChunk);
     shares_.push_back({.sequence = s, .queries = rows * work.heads, .chunks = chunks});
     longest = std::max(longest, chunks);
   }
@@ -62,7 +59,7 @@ void AttendPlan::make(const AttendWork& work) {
   const int64_t fair = total_cost() / threads_;
   for (Share& share : shares_) {
     split(share, fair);
-    share.cost = ceil_of(unit_cost(share), share.pieces);
+    share.cost = ceil_div(unit_cost(share), share.pieces);
   }
   std::ranges::sort(shares_, [](const Share& a, const Share& b) {
     return a.cost != b.cost ? a.cost > b.cost : a.sequence < b.sequence;
@@ -72,7 +69,7 @@ void AttendPlan::make(const AttendWork& work) {
                                : static_cast<int32_t>(std::min<size_t>(
                                      room / chunk_floats_, static_cast<size_t>(longest)));
   CHECK(window_ > 0);
-  passes_ = split_units_ == 0 ? 1 : ceil_of(longest, window_);
+  passes_ = split_units_ == 0 ? 1 : ceil_div(longest, window_);
 }
 
 void AttendPlan::split(Share& share, int64_t fair) {
@@ -82,8 +79,8 @@ void AttendPlan::split(Share& share, int64_t fair) {
   if (split_units_ + units(share) > kSplitUnits * threads_) return;
   const int64_t chunk_work =
       loads(queries) * kQueriesAtOnce * kKvChunk * (work_.key_width + work_.value_width);
-  const int32_t wanted = ceil_of(cost * kTasksPerShare, std::max<int64_t>(fair, 1));
-  const int32_t pieces = std::min(wanted, share.chunks / ceil_of(kLeastWork, chunk_work));
+  const int32_t wanted = ceil_div(cost * kTasksPerShare, std::max<int64_t>(fair, 1));
+  const int32_t pieces = std::min(wanted, share.chunks / ceil_div(kLeastWork, chunk_work));
   if (pieces < 2) return;
   share.pieces = pieces;
   share.first_unit = split_units_;
@@ -115,7 +112,7 @@ int32_t AttendPlan::chunks_seen(const Share& share, int32_t first_query, int32_t
   const int32_t last_row = work_.query_start[s] + (first_query + queries - 1) / work_.heads;
   for (int32_t row = first_row; row <= last_row; ++row)
     last = std::max(last, work_.positions[static_cast<size_t>(row)]);
-  return std::min(share.chunks, ceil_of(last + 1, kKvChunk));
+  return std::min(share.chunks, ceil_div(last + 1, kKvChunk));
 }
 
 // The last queries first: they see the most.

@@ -11,6 +11,7 @@
 #include "kernels/cpu/kernels.h"
 #include "worker/backend/backend.h"
 #include "worker/backend/cpu/attend_plan.h"
+#include "worker/backend/cpu/ceil_div.h"
 #include "worker/backend/cpu/packed_weight.h"
 #include "worker/backend/cpu/paged_kv.h"
 #include "worker/backend/cpu/thread_pool.h"
@@ -24,10 +25,6 @@ StatusOr<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& option
 
 // "avx2, 2 threads"
 std::string describe_cpu();
-
-constexpr int32_t ceil_div(int32_t a, int32_t b) {
-  return (a + b - 1) / b;
-}
 
 class CpuBackend final : public Backend {
  public:
