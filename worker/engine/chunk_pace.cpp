@@ -11,8 +11,8 @@ namespace {
 constexpr double kMostStretch = 2;  // of a step without prompts, where that is long by itself
 constexpr double kMostChange = 2;   // from one step to the next
 constexpr double kMeanWeight = 0.2;
-// Steps of one size differ by a tenth or so: aimed at a little less, hardly one exceeds the target.
-constexpr double kAim = 0.85;
+// Steps of one size differ by a tenth or so, and a client sees the way to it besides.
+constexpr double kAim = 0.8;
 
 size_t size_class(int32_t streams) {
   return static_cast<size_t>(std::bit_width(static_cast<uint32_t>(streams)) - 1);

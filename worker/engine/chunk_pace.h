@@ -3,8 +3,8 @@
 //
 //   C1  A step with streams and prompt rows is to take no longer than the greater of
 //       EngineOptions::stream_step and twice what a step with about as many streams takes without
-//       prompts; it is aimed at 85 % of that. What one step measured bounds the next: a step may exceed it where rows have just
-//       become dearer, by their place in a long context for instance.
+//       prompts; it is aimed at 80 % of that. What one step measured bounds the next: a step may
+//       exceed it where rows have just become dearer, by their place in a long context for instance.
 //   C2  Never fewer than kLeastRows rows: a prompt goes on however slow the machine is.
 //   C3  It decides when a row is computed, and never what comes out (E5).
 //
