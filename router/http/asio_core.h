@@ -19,13 +19,14 @@
 namespace bessemer {
 
 class Connection;
+class TlsContext;
 
 // "req-" and 24 random hexadecimal digits.
 std::string new_request_id(Random& random);
 
 // What all cores of a server share.
 struct FrontShared {
-  HttpLimits limits;
+  std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
   RequestHandler handle;
   ErrorRenderer render_error;
   std::atomic<size_t> body_bytes{0}, output_bytes{0};  // of all requests, of all whole answers
@@ -34,7 +35,7 @@ struct FrontShared {
 
 class AsioCore final : public Core {
  public:
-  AsioCore(size_t index, FrontShared& shared);
+  AsioCore(size_t index, const HttpLimits& limits, FrontShared& shared);
   ~AsioCore() override;
 
   void start();
@@ -44,6 +45,8 @@ class AsioCore final : public Core {
   void abort_all(Abort reason);
   // Closes the connections that have no request in them. Any thread.
   void close_idle();
+  // For what begins from then on; time-outs hold for what is under way too. Any thread.
+  void set_limits(const HttpLimits& limits);
 
   size_t index() const override { return index_; }
   void post(Task task) override;
@@ -54,6 +57,7 @@ class AsioCore final : public Core {
   // For connections, on the core's thread.
   boost::asio::io_context& io() { return io_; }
   FrontShared& shared() { return shared_; }
+  const HttpLimits& limits() const { return limits_; }
   std::array<char, 64 * 1024>& scratch() { return scratch_; }
   const std::string& date();
   std::string make_request_id() { return new_request_id(random_); }
@@ -73,6 +77,7 @@ class AsioCore final : public Core {
   void sweep();
 
   const size_t index_;
+  HttpLimits limits_;  // its own copy: they may change
   FrontShared& shared_;
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
