@@ -24,12 +24,18 @@ struct RouterConfig {
   int32_t request_timeout_ms = 600'000;   // a request's whole life
   std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
   int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
+  std::string tls_cert, tls_key;  // PEM files: HTTPS with this certificate; empty: plain HTTP
 
   // Workers
-  std::vector<std::string> workers;     // host:port of each
+  std::vector<std::string> workers;  // where they are: see router/cluster/worker_source.h
+  int32_t dns_interval_ms = 5'000;   // between lookups of a dns:// source
+  std::string kubernetes_api;        // https://host:port, for k8s:// sources
+  std::string kubernetes_credentials = "/var/run/secrets/kubernetes.io/serviceaccount";
   std::string policy = "least_loaded";  // least_loaded, round_robin
   int32_t lanes = 0;                    // sessions per worker; 0: min(cores, 4)
   int32_t max_waiting = 1024;           // requests that wait for a worker; beyond it: 429
+
+  std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
 
   std::string cache_dir;  // where vocabularies are kept by hash; empty: not kept
 };

@@ -1,23 +1,21 @@
 #include "router/router.h"
 
 #include <algorithm>
-#include <csignal>
+#include <atomic>
 #include <ctime>
 
-#include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
-#include "common/address.h"
 #include "common/log.h"
 #include "common/version.h"
-#include "router/cluster/discovery.h"
+#include "router/discovery/discovery.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/model_text.h"
 #include "router/endpoints/table.h"
 #include "router/http/server.h"
+#include "router/http/tls_context.h"
 
 namespace bessemer {
 namespace {
@@ -27,8 +25,6 @@ using std::chrono::milliseconds;
 constexpr size_t kMaxLanes = 4;  // one more lane is one more message a step for the worker
 constexpr size_t kPoolQueue =
     256;  // long prompts that wait for the pool: a second or two of its work
-constexpr auto kLastFrames = milliseconds(1000);  // for terminal frames to leave after the grace
-constexpr auto kDrainPoll = milliseconds(20);
 
 size_t usable_cores() {
   cpu_set_t set;
@@ -51,14 +47,31 @@ HttpServerOptions http_options(const RouterConfig& config) {
   return options;
 }
 
-FleetOptions fleet_options(const RouterConfig& config, size_t cores) {
+EndpointSettings endpoint_settings(const RouterConfig& config) {
+  EndpointSettings settings;
+  settings.request_timeout = milliseconds(config.request_timeout_ms);
+  settings.max_waiting = config.max_waiting;
+  settings.cors_origins = config.cors_origins;
+  return settings;
+}
+
+FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerSource>& sources,
+                           size_t cores) {
   FleetOptions options;
-  options.workers = config.workers;
+  options.members = fixed_members(sources);
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
   char name[256] = {};
   if (gethostname(name, sizeof name - 1) == 0) options.node = name;
+  return options;
+}
+
+DiscoveryOptions discovery_options(const RouterConfig& config) {
+  DiscoveryOptions options;
+  options.dns_interval = milliseconds(config.dns_interval_ms);
+  options.kubernetes.api = config.kubernetes_api;
+  options.kubernetes.credentials = config.kubernetes_credentials;
   return options;
 }
 
@@ -86,22 +99,31 @@ void count_http_error(RouterContext& context, size_t core, int status) {
 
 class RouterImpl final : public Router {
  public:
-  RouterImpl(const RouterConfig& config, const HttpServerOptions& http)
-      : server_(HttpServer::create(http)), body_limit_(http.limits.max_body_bytes) {
+  RouterImpl(const RouterConfig& config, const HttpServerOptions& http,
+             std::shared_ptr<TlsContext> tls, std::shared_ptr<const PeerCredentials> peers)
+      : tls_(std::move(tls)),
+        server_(HttpServer::create(http)),
+        body_limit_(http.limits.max_body_bytes),
+        policy_(config.policy) {
     context_.options.version = kVersion;
-    context_.options.request_timeout = milliseconds(config.request_timeout_ms);
-    context_.options.max_waiting = config.max_waiting;
-    context_.options.cors_origins = config.cors_origins;
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {
       auto each = std::make_unique<CoreContext>();
       each->core = core;
       each->view = std::make_shared<const ClusterView>();
+      each->settings = endpoint_settings(config);
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
-    context_.fleet = Fleet::create(fleet_options(config, http.cores), hooks());
+    const auto sources = *parse_worker_sources(config.workers);  // validate() read them
+    FleetOptions fleet = fleet_options(config, sources, http.cores);
+    fleet.credentials = std::move(peers);
+    context_.fleet = Fleet::create(fleet, hooks());
+    discovery_ = Discovery::create(
+        discovery_options(config),
+        [this](const std::vector<Member>& members) { context_.fleet->set_members(members); });
+    discovery_->set_sources(sources);
   }
   ~RouterImpl() override;
 
@@ -113,6 +135,10 @@ class RouterImpl final : public Router {
                           });
   }
   uint16_t port() const override { return server_->port(); }
+  Status reload(const RouterConfig& config) override;
+  Status reload_certificate() override {
+    return tls_ == nullptr ? absl::OkStatus() : tls_->reload();
+  }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }
   void abort_requests() override { server_->abort_all(); }
@@ -122,13 +148,34 @@ class RouterImpl final : public Router {
   void publish(const ClusterViewPtr& view);
   void deliver(std::vector<CoreBatch>& batches);
 
-  std::unique_ptr<HttpServer> server_;  // its cores outlive all that is posted to them
+  const std::shared_ptr<TlsContext> tls_;  // null: plain HTTP
+  std::unique_ptr<HttpServer> server_;     // its cores outlive all that is posted to them
   RouterContext context_;
-  const size_t body_limit_;
+  std::unique_ptr<Discovery> discovery_;
+  std::atomic<size_t> body_limit_;
+  std::string policy_;  // in force
 };
+
+Status RouterImpl::reload(const RouterConfig& config) {
+  RETURN_IF_ERROR(validate(config));
+  const HttpLimits limits = http_options(config).limits;
+  server_->set_limits(limits);
+  body_limit_ = limits.max_body_bytes;
+  const bool other_policy = std::exchange(policy_, config.policy) != config.policy;
+  for (const auto& each : context_.cores) {
+    each->core->post([&core = *each, settings = endpoint_settings(config), other_policy,
+                      policy = config.policy] {
+      core.settings = settings;
+      if (other_policy) core.policy = *make_policy(policy);
+    });
+  }
+  discovery_->set_sources(*parse_worker_sources(config.workers));  // validate() read them
+  return absl::OkStatus();
+}
 
 RouterImpl::~RouterImpl() {
   server_->stop();
+  discovery_.reset();
   context_.pool.reset();
   context_.fleet.reset();
 }
@@ -140,6 +187,7 @@ FleetHooks RouterImpl::hooks() {
 
 void RouterImpl::publish(const ClusterViewPtr& view) {
   for (const auto& worker : view->workers) {
+    if (worker.state == WorkerState::absent) continue;
     log().debug("worker {} ({}) is {}{}{}", worker.id, worker.address,
                 worker_state_name(worker.state), worker.problem.empty() ? "" : ": ",
                 worker.problem);
@@ -164,74 +212,22 @@ void RouterImpl::begin_drain() {
   server_->stop_accepting();
 }
 
-// ---- the process ----
-
-sigset_t stop_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  return set;
-}
-
-// True when a stop signal comes within `limit`.
-bool signal_within(const sigset_t& signals, milliseconds limit) {
-  const timespec time{limit.count() / 1000, (limit.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &time) > 0;
-}
-
-void announce(const RouterConfig& config, uint16_t port) {
-  const std::string line = "READY " + host_and_port(config.host, port) + "\n";
-  if (config.ready_fd < 0) return;
-  if (write(config.ready_fd, line.data(), line.size()) < 0)
-    log().warn("nobody reads descriptor {}", config.ready_fd);
-}
-
-void drain(Router& router, const sigset_t& signals, milliseconds grace) {
-  router.begin_drain();
-  const auto until = std::chrono::steady_clock::now() + grace;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
-    if (signal_within(signals, kDrainPoll)) break;
-  }
-  if (router.live_requests() == 0) return;
-  log().warn("{} requests did not finish in time; they get an error", router.live_requests());
-  router.abort_requests();
-  const auto last = std::chrono::steady_clock::now() + kLastFrames;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < last)
-    signal_within(signals, kDrainPoll);
-}
-
 }  // namespace
 
 StatusOr<std::unique_ptr<Router>> Router::start(const RouterConfig& config) {
   RETURN_IF_ERROR(validate(config));
-  auto router = std::make_unique<RouterImpl>(config, http_options(config));
+  HttpServerOptions http = http_options(config);
+  const TlsFiles front{"tls", config.tls_cert, config.tls_key, ""};
+  std::shared_ptr<TlsContext> tls;
+  if (front.given()) {
+    ASSIGN_OR_RETURN(tls, TlsContext::create(front));
+  }
+  http.tls = tls;
+  const TlsFiles peer{"peer", config.peer_cert, config.peer_key, config.peer_ca};
+  ASSIGN_OR_RETURN(auto peers, load_peer_credentials(peer));
+  auto router = std::make_unique<RouterImpl>(config, http, std::move(tls), std::move(peers));
   RETURN_IF_ERROR(router->listen());
   return std::unique_ptr<Router>(std::move(router));
-}
-
-int run_router(const RouterConfig& config) {
-  absl::SetMutexDeadlockDetectionMode(
-      absl::OnDeadlockCycle::kIgnore);  // Debian's Abseil is built with the detector on
-  std::signal(SIGPIPE, SIG_IGN);
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals,
-                  nullptr);  // inherited by every thread: only this one takes them
-  auto router = Router::start(config);
-  if (!router.ok()) {
-    log().error("the router cannot start: {}", std::string(router.status().message()));
-    return 1;
-  }
-  log().info("router listens on {}, {} workers, policy {}",
-             host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
-  announce(config, (*router)->port());
-  int signal = 0;
-  sigwait(&signals, &signal);
-  log().info("draining: {} requests are live", (*router)->live_requests());
-  drain(**router, signals, milliseconds(config.drain_ms));
-  router->reset();
-  log().info("stopped");
-  return 0;
 }
 
 }  // namespace bessemer

@@ -67,6 +67,10 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("max_lanes", config.max_lanes, "router sessions at once");
   visitor("max_watches", config.max_watches, "load watches at once");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
+  visitor("peer_cert", config.peer_cert,
+          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
+  visitor("peer_key", config.peer_key, "PEM file with its private key");
+  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
   visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session");
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
@@ -77,7 +81,18 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("host", config.host, "address to bind; 0.0.0.0: every interface");
   visitor("port", config.port, "port to bind; 0: any free one");
   visitor("threads", config.threads, "cores that serve connections; 0: what affinity allows");
-  visitor("workers", config.workers, "host:port of each worker");
+  visitor("workers", config.workers,
+          "where workers are: host:port, dns://name:port (each address of the name), "
+          "k8s://namespace/service:port (each endpoint of the Service)");
+  visitor("dns_interval_ms", config.dns_interval_ms, "between lookups of a dns:// name");
+  visitor("kubernetes_api", config.kubernetes_api,
+          "https://host:port of the API server, for k8s:// workers; default: the pod's");
+  visitor("kubernetes_credentials", config.kubernetes_credentials,
+          "folder with token, ca.crt and namespace for it");
+  visitor("peer_cert", config.peer_cert,
+          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
+  visitor("peer_key", config.peer_key, "PEM file with its private key");
+  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
   visitor("policy", config.policy, "how a worker is chosen: least_loaded, round_robin");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
@@ -91,6 +106,9 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("cors_origins", config.cors_origins,
           "browser origins that may use the API; *: every one");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
+  visitor("tls_cert", config.tls_cert,
+          "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");
+  visitor("tls_key", config.tls_key, "PEM file with its private key");
   visitor("cache_dir", config.cache_dir,
           "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd,

@@ -21,17 +21,22 @@ namespace bessemer {
 
 struct EndpointOptions {
   std::string version;
-  Duration request_timeout = std::chrono::minutes(10);
   PlacementLimits placement;
-  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
   size_t pool_body_bytes =
       32 * 1024;  // longer bodies are parsed and tokenised in the pool: about 2 ms of a core
+};
+
+// What may change while the router runs: a copy per core, replaced on its thread.
+struct EndpointSettings {
+  Duration request_timeout = std::chrono::minutes(10);
+  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
   std::vector<std::string> cors_origins;  // "*": every one
 };
 
 // Only on its core's thread, but for `stats`, which anybody may read.
 struct CoreContext {
   Core* core = nullptr;
+  EndpointSettings settings;
   ClusterViewPtr view;  // never null
   AttemptTable attempts;
   CoreInbox inbox;  // any thread puts

@@ -19,7 +19,7 @@ Generation::Generation(EndpointCall call)
 
 void Generation::begin(ApiKind kind) {
   Exchange& exchange = *call_.exchange;
-  exchange.set_deadline(received_ + call_.router.options.request_timeout);
+  exchange.set_deadline(received_ + call_.core.settings.request_timeout);
   exchange.on_abort([weak = weak_from_this()](Abort reason) {
     if (const auto self = weak.lock()) self->on_abort(reason);
   });

@@ -108,7 +108,7 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   auto* admission = start.mutable_admission();
   admission->set_must_queue(place.must_queue);
   admission->set_bounces(static_cast<uint32_t>(place.bounces));
-  const Duration left = received_ + call_.router.options.request_timeout - now_steady();
+  const Duration left = received_ + call_.core.settings.request_timeout - now_steady();
   admission->set_remaining_ms(
       static_cast<uint32_t>(std::max<int64_t>(microseconds(left) / 1000, 1)));
   run.worker = place.worker;
@@ -133,7 +133,7 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
 
 void Generation::wait(Run& run, Duration delay) {
   auto& waiting = call_.router.waiting;
-  if (waiting.fetch_add(1, std::memory_order_relaxed) >= call_.router.options.max_waiting) {
+  if (waiting.fetch_add(1, std::memory_order_relaxed) >= call_.core.settings.max_waiting) {
     waiting.fetch_sub(1, std::memory_order_relaxed);
     return refuse(run, {RefusalKind::overloaded, "as many requests wait as may", 1000});
   }

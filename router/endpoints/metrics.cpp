@@ -81,6 +81,7 @@ void Merged::workers() {
   MetricFamily& up = family("worker_ready", "1 while the worker takes requests from this router.",
                             MetricType::Gauge);
   for (const auto& worker : view.workers) {
+    if (worker.state == WorkerState::absent) continue;
     ClientMetric metric;
     metric.label = {{"worker", worker.address}};
     metric.gauge.value = worker.state == WorkerState::ready ? 1 : 0;
