@@ -7,9 +7,12 @@
 
 #include "common/random.h"
 #include "router/cluster/cluster_view.h"
+#include "router/cluster/kv_index.h"
+#include "router/cluster/session_table.h"
 #include "router/endpoints/attempt_table.h"
 #include "router/endpoints/core_inbox.h"
 #include "router/endpoints/cpu_pool.h"
+#include "router/endpoints/routing_stats.h"
 #include "router/endpoints/stats.h"
 #include "router/http/core.h"
 #include "router/http/exchange.h"
@@ -19,6 +22,10 @@
 
 namespace bessemer {
 
+// In a request, with any value: the answer says under the same name which worker was chosen for
+// each of its prompts, and why. Only where it is configured.
+inline constexpr const char* kDecisionHeader = "x-bessemer-decision";
+
 struct EndpointOptions {
   std::string version;
   Duration request_timeout = std::chrono::minutes(10);
@@ -27,6 +34,7 @@ struct EndpointOptions {
   size_t pool_body_bytes =
       32 * 1024;  // longer bodies are parsed and tokenised in the pool: about 2 ms of a core
   std::vector<std::string> cors_origins;  // "*": every one
+  bool decision_headers = false;          // answer kDecisionHeader where a request has it
 };
 
 // Only on its core's thread, but for `stats`, which anybody may read.
@@ -38,11 +46,14 @@ struct CoreContext {
   std::unique_ptr<Policy> policy;
   Random random{random_seed()};
   CoreStats stats;
+  RoutingStats routing;
 };
 
 struct RouterContext {
   EndpointOptions options;
   std::vector<std::unique_ptr<CoreContext>> cores;
+  std::unique_ptr<KvIndex> kv_index;  // a reader for each core; written by the fleet
+  SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
   std::atomic<int32_t> waiting{0};
