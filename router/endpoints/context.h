@@ -18,6 +18,7 @@
 #include "router/http/exchange.h"
 #include "router/openai/error.h"
 #include "router/routing/placement.h"
+#include "router/routing/prefix_look.h"
 #include "router/upstream/fleet.h"
 
 namespace bessemer {
@@ -44,6 +45,7 @@ struct CoreContext {
   AttemptTable attempts;
   CoreInbox inbox;  // any thread puts
   std::unique_ptr<Policy> policy;
+  PrefixLook look;  // of the prompt that is being placed
   Random random{random_seed()};
   CoreStats stats;
   RoutingStats routing;

@@ -88,7 +88,9 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void place(Run& run);
   PlacementStep decide(Run& run);
   std::string decisions() const;
-  std::vector<Candidate> candidates(const Run& run, bool& supported) const;
+  std::vector<Candidate> candidates(const Run& run, bool& supported);
+  std::vector<Candidate> able(const Run& run, std::span<const uint32_t> ids, bool& supported) const;
+  Candidate candidate(const WorkerView& worker) const;
   void start_on(Run& run, const PlaceOn& place);
   void wait(Run& run, Duration delay);
   void refuse(Run& run, const PlaceRefused& refused);

@@ -79,39 +79,57 @@ void Generation::launch() {
   }
 }
 
-std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) const {
-  const ClusterView& view = *call_.core.view;
-  std::vector<Candidate> found;
+// Those of the model's workers that a placement looks at: a shortlist where they are many, all of
+// them once somebody has refused or nobody of the list could.
+std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) {
+  const auto model = call_.core.view->models.find(prepared_->request.model);
   supported = true;
-  const auto model = view.models.find(prepared_->request.model);
-  if (model == view.models.end()) return found;
+  if (model == call_.core.view->models.end()) return {};
+  const std::span<const uint32_t> all = model->second->workers;
+  if (run.placement->is_first()) {
+    auto found = able(run, call_.core.look.shortlist(all, call_.core.random), supported);
+    if (!found.empty()) return found;
+  }
+  return able(run, all, supported);
+}
+
+// `supported`: false when none of them has the features that the prompt needs.
+std::vector<Candidate> Generation::able(const Run& run, std::span<const uint32_t> ids,
+                                        bool& supported) const {
   const uint64_t needed = required_feature_bits(run.start);
+  std::vector<Candidate> found;
   bool lacking = false;
-  for (const uint32_t id : model->second->workers) {
-    const WorkerView& worker = view.workers[id];
+  for (const uint32_t id : ids) {
+    const WorkerView& worker = call_.core.view->workers[id];
     if (worker.card->card_hash() != run.start.card_hash()) continue;
     if ((worker.features & needed) != needed) {
       lacking = true;
-      continue;
+    } else {
+      found.push_back(candidate(worker));
     }
-    const LoadReading reading = worker.load->reading.load();
-    Candidate one;
-    one.worker = id;
-    one.reading = reading;
-    one.sequences = worker.load->sequences(reading);
-    one.backlog_tokens = worker.load->backlog();
-    one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
-    found.push_back(one);
   }
   supported = !lacking || !found.empty();
   return found;
 }
 
+Candidate Generation::candidate(const WorkerView& worker) const {
+  Candidate one;
+  one.worker = worker.id;
+  one.reading = worker.load->reading.load();
+  one.sequences = worker.load->sequences(one.reading);
+  one.backlog_tokens = worker.load->backlog();
+  one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
+  one.matched_tokens = int64_t{call_.core.look.blocks(worker.id)} * one.block_tokens;
+  return one;
+}
+
 PlacementStep Generation::decide(Run& run) {
   const TimePoint begun = now_steady();
   bool supported = true;
-  auto open = candidates(run, supported);
-  run.route->look(*call_.router.kv_index, call_.core.core->index(), open);
+  PrefixLook& look = call_.core.look;
+  look.ask(*call_.router.kv_index, call_.core.core->index(), run.route->chain());
+  const auto open = candidates(run, supported);
+  run.route->note_best(int64_t{look.most_blocks()} * prepared_->model->card->block_tokens());
   auto step = run.placement->next(open, supported, begun, *call_.core.policy, call_.core.random);
   call_.core.routing.decision.observe(std::chrono::duration<double>(now_steady() - begun).count());
   return step;

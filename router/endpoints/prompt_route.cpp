@@ -1,28 +1,11 @@
 #include "router/endpoints/prompt_route.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
 
 namespace bessemer {
-
-void PromptRoute::look(const KvIndex& index, size_t reader, std::span<Candidate> candidates) {
-  // Kept by the thread: its room is that of the largest answer so far, a few bytes a worker.
-  static thread_local std::vector<KvMatch> matches;
-  static thread_local std::array<int32_t, kMaxWorkers> blocks;  // all 0 between calls
-  matches.clear();
-  best_ = 0;
-  index.match(reader, chain_, matches);
-  if (matches.empty()) return;
-  for (const KvMatch& match : matches) blocks[match.worker] = match.blocks;
-  for (Candidate& one : candidates) {
-    one.matched_tokens = int64_t{blocks[one.worker]} * one.block_tokens;
-    best_ = std::max(best_, one.matched_tokens);
-  }
-  for (const KvMatch& match : matches) blocks[match.worker] = 0;
-}
 
 void PromptRoute::claim(std::shared_ptr<LoadSlot> load, const PlaceOn& place, RoutingStats& stats) {
   release();

@@ -27,9 +27,9 @@ class PromptRoute {
 
   // Hash of the first block, 0 where there is none: prompts that begin alike share it.
   uint64_t beginning() const { return chain_.empty() ? 0 : chain_.front(); }
-  // What each of them has of the prompt. `reader`: see KvIndex::match.
-  void look(const KvIndex& index, size_t reader, std::span<Candidate> candidates);
-
+  std::span<const uint64_t> chain() const { return chain_; }
+  // Tokens that the worker with most of the prompt has, when this one was chosen.
+  void note_best(int64_t tokens) { best_ = tokens; }
   void claim(std::shared_ptr<LoadSlot> load, const PlaceOn& place, RoutingStats& stats);
   // The worker has taken it, and said what it has of it.
   void admitted(const v1::Admitted& admitted, RoutingStats& stats);
