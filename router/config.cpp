@@ -41,6 +41,7 @@ Status validate(const RouterConfig& config) {
            Bound{"idle_timeout_ms", config.idle_timeout_ms, 1, kDayMs},
            Bound{"sse_ping_ms", config.sse_ping_ms, 1, kDayMs},
            Bound{"request_timeout_ms", config.request_timeout_ms, 1, kDayMs},
+           Bound{"drain_notice_ms", config.drain_notice_ms, 0, kDayMs},
            Bound{"drain_ms", config.drain_ms, 0, kDayMs},
            Bound{"dns_interval_ms", config.dns_interval_ms, 100, kDayMs},
            Bound{"lanes", config.lanes, 0, 64},

@@ -23,7 +23,9 @@ struct RouterConfig {
   int32_t sse_ping_ms = 15'000;           // comment frames on a stream where nothing moves
   int32_t request_timeout_ms = 600'000;   // a request's whole life
   std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
-  int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
+  // SIGTERM: how long /readyz fails while everybody is served as before, for load balancers to notice.
+  int32_t drain_notice_ms = 0;
+  int32_t drain_ms = 30'000;      // then: how long streams may take to finish
   std::string tls_cert, tls_key;  // PEM files: HTTPS with this certificate; empty: plain HTTP
 
   // Workers
@@ -31,9 +33,12 @@ struct RouterConfig {
   int32_t dns_interval_ms = 5'000;   // between lookups of a dns:// source
   std::string kubernetes_api;        // https://host:port, for k8s:// sources
   std::string kubernetes_credentials = "/var/run/secrets/kubernetes.io/serviceaccount";
-  std::string policy = "least_loaded";  // least_loaded, round_robin
-  int32_t lanes = 0;                    // sessions per worker; 0: min(cores, 4)
-  int32_t max_waiting = 1024;           // requests that wait for a worker; beyond it: 429
+  // How a worker is chosen (router/routing): cache_aware, least_loaded, power_of_two,
+  // consistent_hash, round_robin.
+  std::string policy = "cache_aware";
+  bool decision_headers = false;  // x-bessemer-decision in answers to requests that have it
+  int32_t lanes = 0;              // sessions per worker; 0: min(cores, 4)
+  int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
 
   std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
 

@@ -52,6 +52,7 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   settings.request_timeout = milliseconds(config.request_timeout_ms);
   settings.max_waiting = config.max_waiting;
   settings.cors_origins = config.cors_origins;
+  settings.decision_headers = config.decision_headers;
   return settings;
 }
 
@@ -117,7 +118,9 @@ class RouterImpl final : public Router {
       context_.cores.push_back(std::move(each));
     }
     const auto sources = *parse_worker_sources(config.workers);  // validate() read them
+    context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
     FleetOptions fleet = fleet_options(config, sources, http.cores);
+    fleet.kv_index = context_.kv_index.get();
     fleet.credentials = std::move(peers);
     context_.fleet = Fleet::create(fleet, hooks());
     discovery_ = Discovery::create(
@@ -138,6 +141,10 @@ class RouterImpl final : public Router {
   Status reload(const RouterConfig& config) override;
   Status reload_certificate() override {
     return tls_ == nullptr ? absl::OkStatus() : tls_->reload();
+  }
+  void announce_drain() override {
+    context_.draining = true;
+    server_->announce_drain();
   }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }

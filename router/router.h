@@ -26,7 +26,9 @@ class Router {
   virtual Status reload(const RouterConfig& config) = 0;
   // Reads tls_cert and tls_key again, for connections to come. An error changes nothing.
   virtual Status reload_certificate() = 0;
-  // /readyz fails, connections close behind their answers, nothing new is accepted.
+  // /readyz fails and connections close behind their answers; everybody is served as before.
+  virtual void announce_drain() = 0;
+  // The same, and idle connections close and nothing new is accepted.
   virtual void begin_drain() = 0;
   // Requests without a complete answer.
   virtual size_t live_requests() const = 0;

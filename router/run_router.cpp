@@ -47,7 +47,11 @@ void announce(const RouterConfig& config, uint16_t port) {
     log().warn("nobody reads descriptor {}", config.ready_fd);
 }
 
-void drain(Router& router, const sigset_t& signals, milliseconds grace) {
+void drain(Router& router, const sigset_t& signals, milliseconds notice, milliseconds grace) {
+  router.announce_drain();
+  const auto noticed = std::chrono::steady_clock::now() + notice;
+  while (std::chrono::steady_clock::now() < noticed && !stop_within(signals, kDrainPoll)) {
+  }
   router.begin_drain();
   const auto until = std::chrono::steady_clock::now() + grace;
   while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
@@ -131,7 +135,7 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   Rereader rereader(**router, config, source);
   serve_until_stopped(rereader, signals);
   log().info("draining: {} requests are live", (*router)->live_requests());
-  drain(**router, signals, milliseconds(config.drain_ms));
+  drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));
   router->reset();
   log().info("stopped");
   return 0;

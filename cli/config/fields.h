@@ -93,7 +93,12 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "PEM file with this process's certificate chain: mutual TLS between routers and workers");
   visitor("peer_key", config.peer_key, "PEM file with its private key");
   visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
-  visitor("policy", config.policy, "how a worker is chosen: least_loaded, round_robin");
+  visitor("policy", config.policy,
+          "how a worker is chosen: cache_aware, least_loaded, power_of_two, consistent_hash, "
+          "round_robin");
+  visitor("decision_headers", config.decision_headers,
+          "say in x-bessemer-decision which worker was chosen and why, to requests that have the "
+          "header");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
   visitor("max_connections", config.max_connections, "open connections; beyond it: 503");
@@ -105,6 +110,8 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("request_timeout_ms", config.request_timeout_ms, "a request's whole life; then 504");
   visitor("cors_origins", config.cors_origins,
           "browser origins that may use the API; *: every one");
+  visitor("drain_notice_ms", config.drain_notice_ms,
+          "on shutdown, how long /readyz fails before connections are refused, for load balancers");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
   visitor("tls_cert", config.tls_cert,
           "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");

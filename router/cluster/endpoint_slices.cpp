@@ -133,6 +133,8 @@ StatusOr<EndpointSlices::Slice> EndpointSlices::read_slice(const json::object& s
   const std::string family = string_at(slice, "addressType"), port = port_of(slice);
   const json::array* endpoints = array_at(slice, "endpoints");
   if (endpoints == nullptr || port.empty() || (family != "IPv4" && family != "IPv6")) return found;
+  if (endpoints->size() > kMaxSliceEndpoints)
+    return absl::ResourceExhaustedError("an EndpointSlice has too many endpoints");
   for (const json::value& entry : *endpoints) {
     if (const json::object* endpoint = entry.if_object())
       add_endpoint(*endpoint, port, family == "IPv6", found);

@@ -9,7 +9,7 @@
 //       two of them meanwhile): it is leaving if any of them says that it terminates, else ready if
 //       any says so.
 //   K3  After an event that is refused nothing has changed.
-//   K4  At most kMaxEndpointSlices are kept; what is beyond is refused.
+//   K4  At most kMaxEndpointSlices are kept, of kMaxSliceEndpoints each; what is beyond is refused.
 #pragma once
 #include <cstddef>
 #include <map>
@@ -24,8 +24,9 @@
 namespace bessemer {
 
 // A slice has up to 100 endpoints by default, and a worker is in a slice per address family:
-// kMaxWorkers fit many times over, however thinly they are spread.
-constexpr size_t kMaxEndpointSlices = 1024;
+// kMaxWorkers fit ten times over, and more where they are spread thinly.
+constexpr size_t kMaxEndpointSlices = 256;
+constexpr size_t kMaxSliceEndpoints = 1000;  // the API's own bound
 
 class EndpointSlices {
  public:

@@ -50,6 +50,7 @@ void Registry::forget(Worker& worker) {
   worker.drains = false;
   worker.retries.clear();
   worker.view.load->reading.store({});
+  worker.view.load->said_backlog.store(0, std::memory_order_relaxed);
 }
 
 WorkerState Registry::state_of(const Worker& worker) {

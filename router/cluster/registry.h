@@ -81,6 +81,11 @@ class Registry {
   // True once after each change that views show.
   bool take_changed();
   ClusterViewPtr view();
+  // 0: the worker is not there.
+  uint64_t incarnation(uint32_t id) const {
+    const WorkerView* view = worker(id);
+    return view == nullptr ? 0 : view->incarnation;
+  }
 
  private:
   struct Worker {

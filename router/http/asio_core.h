@@ -31,6 +31,7 @@ struct FrontShared {
   ErrorRenderer render_error;
   std::atomic<size_t> body_bytes{0}, output_bytes{0};  // of all requests, of all whole answers
   std::atomic<bool> draining{false};                   // every answer closes its connection
+  std::atomic<bool> idle_closes{false};                // and so does a connection without a request
 };
 
 class AsioCore final : public Core {

@@ -366,10 +366,10 @@ void Connection::sweep(TimePoint now) {
 void Connection::sweep_reading(TimePoint now) {
   const Duration waited = now - since_;
   if (!parser_.started()) {
-    const bool draining = core_.shared().draining.load(std::memory_order_relaxed);
+    const bool idle_closes = core_.shared().idle_closes.load(std::memory_order_relaxed);
     const Duration limit =
         stream_.established() ? Duration(limits_.idle_timeout) : limits_.header_timeout;
-    if (draining || waited >= limit) close();
+    if (idle_closes || waited >= limit) close();
   } else if (!parser_.header_done()) {
     if (waited >= limits_.header_timeout)
       refuse(408, "the request's headers took too long to arrive");

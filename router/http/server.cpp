@@ -41,6 +41,7 @@ class AsioServer final : public HttpServer {
     for (auto& core : cores_) core->set_limits(limits);
   }
   std::vector<Core*> cores() override;
+  void announce_drain() override { shared_.draining = true; }
   void drain() override;
   void stop_accepting() override;
   size_t live_requests() const override;
@@ -185,6 +186,7 @@ size_t AsioServer::live_requests() const {
 
 void AsioServer::drain() {
   shared_.draining = true;
+  shared_.idle_closes = true;
   for (auto& core : cores_) core->close_idle();
 }
 

@@ -39,7 +39,9 @@ class HttpServer {
   virtual void set_limits(const HttpLimits& limits) = 0;
   virtual std::vector<Core*> cores() = 0;
 
-  // Every answer from now on closes its connection; idle connections are closed.
+  // Every answer from now on closes its connection.
+  virtual void announce_drain() = 0;
+  // The same, and idle connections are closed.
   virtual void drain() = 0;
   virtual void stop_accepting() = 0;
   virtual size_t live_requests() const = 0;

@@ -12,8 +12,10 @@
 #include "common/log.h"
 #include "common/mailbox.h"
 #include "common/random.h"
+#include "router/cluster/step_slope.h"
 #include "router/cluster/vocabulary_cache.h"
 #include "router/cluster/worker_source.h"
+#include "router/upstream/kv_follower.h"
 
 namespace bessemer {
 namespace {
@@ -45,14 +47,15 @@ struct WatchEnded {};
 struct MembersChanged {
   std::vector<Member> members;
 };
-// Whose session said it: ids are given again, serials are not (F2).
+// Whose session said it: ids are given again, serials are not (F2). Serial 0: no session's.
 struct Speaker {
   uint32_t worker = 0;
   uint64_t serial = 0;
 };
 struct Fact {
-  Speaker speaker;
-  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, MembersChanged>
+  Speaker speaker;  // nobody's where no session says it
+  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, KvWanted,
+               MembersChanged>
       what;
 };
 
@@ -64,14 +67,29 @@ void fill(LoadReading& reading, const v1::Load& load) {
   reading.step_us = load.step_us();
   reading.kv_free = load.kv_free();
   reading.kv_total = load.kv_total();
+  reading.kv_cached = load.kv_cached();
+}
+
+// Of reports, at most this many a second from all workers: some percent of a core. A worker sends
+// up to five for each interval asked for, when its load changes much (worker/service/load.h).
+constexpr size_t kMostReportsPerSecond = 5000;
+constexpr uint32_t kLoadIntervalMs = 100;
+
+uint32_t load_interval_ms(size_t workers) {
+  return std::max(kLoadIntervalMs,
+                  static_cast<uint32_t>(workers * 5 * 1000 / kMostReportsPerSecond));
 }
 
 // Turns what one session says into facts for the fleet's thread; load goes straight to its slot.
 class Listener final : public SessionObserver {
  public:
-  Listener(Speaker speaker, Mailbox<Fact>& facts, const FleetHooks& hooks,
+  Listener(Speaker speaker, Mailbox<Fact>& facts, const FleetHooks& hooks, KvFollower& follower,
            std::shared_ptr<LoadSlot> load)
-      : speaker_(speaker), facts_(facts), hooks_(hooks), load_(std::move(load)) {}
+      : speaker_(speaker),
+        facts_(facts),
+        hooks_(hooks),
+        follower_(follower),
+        load_(std::move(load)) {}
 
   void on_lane_up(size_t lane, const v1::Hello& hello) override { send(LaneUp{lane, hello}); }
   void on_lane_down(size_t lane, const std::string& reason) override {
@@ -83,27 +101,42 @@ class Listener final : public SessionObserver {
     send(VocabularyCame{hash, std::move(bytes)});
   }
   void on_report_end(const std::string&) override { send(WatchEnded{}); }
+  void on_kv_update(uint64_t stream, KvDelivery& delivery) override {
+    follower_.update(speaker_.worker, stream, delivery);
+  }
+  void on_kv_end(uint64_t stream, const Status& why) override {
+    follower_.ended(speaker_.worker, stream, why);
+  }
   void deliver(std::vector<CoreBatch>& batches) override { hooks_.deliver(batches); }
 
   void on_report(const v1::LoadReport& report) override {
     LoadReading reading = load_->reading.load();
-    if (report.pools_size() > 0) fill(reading, report.pools(0));
+    if (report.pools_size() > 0) {
+      fill(reading, report.pools(0));
+      if (reading.backlog_tokens == 0) slope_.observe(reading.running, reading.step_us * 1e-6);
+      reading.step_slope_s = static_cast<float>(slope_.seconds());
+    }
     reading.tokens_generated = report.tokens_generated();
     reading.tokens_prefilled = report.tokens_prefilled();
     reading.requests_finished = report.requests_finished();
     reading.resident_bytes = report.resident_bytes();
     reading.own_then = load_->own.load(std::memory_order_relaxed);
-    load_->reading.store(reading);
+    store(reading);
     if (report.draining()) send(Draining{});
   }
   void on_load(const v1::Load& load) override {
     LoadReading reading = load_->reading.load();
     fill(reading, load);
     reading.own_then = load_->own.load(std::memory_order_relaxed);
-    load_->reading.store(reading);
+    store(reading);
   }
 
  private:
+  void store(const LoadReading& reading) {
+    load_->reading.store(reading);
+    load_->said_backlog.store(static_cast<int64_t>(reading.backlog_tokens),
+                              std::memory_order_relaxed);
+  }
   void send(decltype(Fact::what) what) {
     if (!facts_.push_reserved({speaker_, std::move(what)}))
       log().debug("worker {}: a fact came too late", speaker_.worker);
@@ -111,7 +144,9 @@ class Listener final : public SessionObserver {
   const Speaker speaker_;
   Mailbox<Fact>& facts_;
   const FleetHooks& hooks_;
+  KvFollower& follower_;
   const std::shared_ptr<LoadSlot> load_;
+  StepSlope slope_;  // of reports, which come one after the other
 };
 
 using SessionPtr = std::shared_ptr<WorkerSession>;
@@ -141,6 +176,7 @@ class FleetImpl final : public Fleet {
     if (!facts_.push_reserved({{}, MembersChanged{std::move(members)}}))
       log().debug("a change of members came too late");
   }
+  KvCounts kv_counts() const override { return follower_->counts(); }
 
  private:
   SessionPtr session_of(uint32_t worker) const {
@@ -148,7 +184,7 @@ class FleetImpl final : public Fleet {
   }
   void run();
   void move_members();
-  void open(uint32_t worker);
+  void open(uint32_t worker, size_t workers);
   void end(uint32_t worker);
   void learn(Fact& fact);
   void learn(uint32_t worker, LaneUp& fact);
@@ -158,6 +194,7 @@ class FleetImpl final : public Fleet {
     grant(registry_.card(worker, std::move(fact.card), now()));
   }
   void learn(uint32_t worker, VocabularyCame& fact);
+  void learn(uint32_t, KvWanted& fact);
   void learn(uint32_t worker, WatchEnded&) { registry_.load_watch_ended(worker, now()); }
   void learn(uint32_t, MembersChanged& fact) { registry_.set_members(fact.members); }
   void grant(const std::vector<Wish>& wishes);
@@ -171,8 +208,9 @@ class FleetImpl final : public Fleet {
   Registry registry_;
   VocabularyCache cache_;
   Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
-  std::map<uint32_t, Tenant> tenants_;  // by id
-  std::list<Tenant> ending_;            // departed; another thread may still be inside
+  std::unique_ptr<KvFollower> follower_;  // outlives the sessions
+  std::map<uint32_t, Tenant> tenants_;    // by id
+  std::list<Tenant> ending_;              // departed; another thread may still be inside
   std::array<std::atomic<SessionPtr>, kMaxWorkers> open_;  // those of tenants_, for other threads
   const uint64_t incarnation_ = random_seed();
   uint64_t last_serial_ = 0;
@@ -182,6 +220,8 @@ class FleetImpl final : public Fleet {
 
 FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
     : options_(options), hooks_(std::move(hooks)), cache_(options.cache_folder) {
+  follower_ = KvFollower::create(
+      *options.kv_index, [this](const KvWanted& wanted) { facts_.push_reserved({{}, wanted}); });
   registry_.set_members(options.members);
   move_members();
   publish();
@@ -211,14 +251,17 @@ void FleetImpl::run() {
 void FleetImpl::move_members() {
   const Registry::Moves moves = registry_.reconcile(now());
   for (const uint32_t worker : moves.departed) end(worker);
-  for (const uint32_t worker : moves.joined) open(worker);
+  const size_t workers = tenants_.size() + moves.joined.size();
+  for (const uint32_t worker : moves.joined) open(worker, workers);
   ending_.remove_if([](const Tenant& tenant) { return tenant.session.use_count() == 1; });
 }
 
-void FleetImpl::open(uint32_t worker) {
+// `workers`: how many there are now; those that were opened when there were fewer report more often
+// than the bound would have it until their watch begins anew.
+void FleetImpl::open(uint32_t worker, size_t workers) {
   const WorkerView& view = *registry_.worker(worker);
   WorkerSessionOptions session;
-  session.load_interval_ms = 1000;  // steps carry the load too: this is the pace of an idle worker
+  session.load_interval_ms = load_interval_ms(workers);
   session.address = view.address;
   session.node = options_.node;
   session.version = options_.version;
@@ -226,8 +269,8 @@ void FleetImpl::open(uint32_t worker) {
   session.lanes = options_.lanes;
   session.credentials = options_.credentials;
   Tenant tenant{++last_serial_, view.address, nullptr, nullptr};
-  tenant.listener =
-      std::make_unique<Listener>(Speaker{worker, tenant.serial}, facts_, hooks_, view.load);
+  tenant.listener = std::make_unique<Listener>(Speaker{worker, tenant.serial}, facts_, hooks_,
+                                               *follower_, view.load);
   tenant.session = WorkerSession::create(session, *tenant.listener);
   open_[worker].store(tenant.session, std::memory_order_release);
   tenants_.emplace(worker, std::move(tenant));
@@ -235,6 +278,7 @@ void FleetImpl::open(uint32_t worker) {
 
 void FleetImpl::end(uint32_t worker) {
   open_[worker].store(nullptr, std::memory_order_release);
+  follower_->expect(worker, 0);
   auto tenant = tenants_.extract(worker);
   log().info("worker {} is left: it is not listed any more", tenant.mapped().address);
   ending_.push_back(std::move(tenant.mapped()));
@@ -249,9 +293,10 @@ void FleetImpl::publish() {
 }
 
 void FleetImpl::learn(Fact& fact) {
+  const uint64_t serial = fact.speaker.serial;
   const auto tenant = tenants_.find(fact.speaker.worker);
-  const bool current = tenant != tenants_.end() && tenant->second.serial == fact.speaker.serial;
-  if (!current && !std::holds_alternative<MembersChanged>(fact.what)) return;  // F2
+  const bool current = tenant != tenants_.end() && tenant->second.serial == serial;
+  if (serial != 0 && !current) return;  // F2
   std::visit([&](auto& what) { learn(fact.speaker.worker, what); }, fact.what);
 }
 
@@ -259,11 +304,18 @@ void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
   log().debug("worker {}: lane {} is up, incarnation {:016x}", tenants_.at(worker).address,
               fact.lane, fact.hello.incarnation());
   grant(registry_.lane_up(worker, fact.lane, fact.hello));
+  follower_->expect(worker, registry_.incarnation(worker));
 }
 
 void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
   log().debug("worker {}: lane {} ended: {}", tenants_.at(worker).address, fact.lane, fact.reason);
   registry_.lane_down(worker, fact.lane, fact.reason);
+  follower_->expect(worker, registry_.incarnation(worker));
+}
+
+void FleetImpl::learn(uint32_t, KvWanted& fact) {
+  if (registry_.incarnation(fact.worker) != fact.incarnation) return;  // another will be wanted
+  tenants_.at(fact.worker).session->watch_kv(fact.stream, fact.request);
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "router/cluster/cluster_view.h"
+#include "router/cluster/kv_following.h"
 #include "router/cluster/registry.h"
 #include "router/upstream/worker_session.h"
 
@@ -23,6 +24,7 @@ struct FleetOptions {
   size_t lanes = 1;
   std::shared_ptr<const PeerCredentials> credentials;  // null: plain connections
   std::string cache_folder;                            // for vocabularies; empty: none
+  KvIndex* kv_index = nullptr;                         // outlives the fleet, which writes it
 };
 
 // How the fleet reaches the rest of the router.
@@ -47,6 +49,8 @@ class Fleet {
   // See WorkerSession. Unavailable where nobody has this id any more.
   virtual Status start(uint32_t worker, AttemptKey key, v1::Start start) = 0;
   virtual void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) = 0;
+  // How well the workers' caches are known.
+  virtual KvCounts kv_counts() const = 0;
 };
 
 }  // namespace bessemer

@@ -155,6 +155,8 @@ TEST_F(EndpointSlicesTest, SlicesAreBounded) {  // K4
     apply("ADDED", slice("s" + std::to_string(i), {}));
   EXPECT_FALSE(slices_.apply(event("ADDED", slice("more", {}))).ok());
   EXPECT_TRUE(slices_.apply(event("MODIFIED", slice("s0", {}))).ok());
+  const std::vector<Pod> many(kMaxSliceEndpoints + 1, Pod{"u", "10.0.0.1"});
+  EXPECT_FALSE(slices_.apply(event("MODIFIED", slice("s0", many))).ok());
 }
 
 }  // namespace
