@@ -48,6 +48,17 @@ class SessionTest : public ::testing::Test {
     chunk.set_last(last);
     core().on_frame(frame, now_);
   }
+  void delivered_chunk(uint64_t attempt, uint32_t seq, uint32_t part, std::vector<uint32_t> ids,
+                       bool last) {
+    v1::RouterFrame frame;
+    v1::Chunk& chunk = *frame.mutable_chunk();
+    chunk.set_attempt(attempt);
+    chunk.set_seq(seq);
+    chunk.set_part(part);
+    chunk.mutable_ids()->Add(ids.begin(), ids.end());
+    chunk.set_last(last);
+    core().on_frame(frame, now_);
+  }
   void cancel(uint64_t attempt, std::vector<uint32_t> choices = {}) {
     v1::RouterFrame frame;
     frame.mutable_cancel()->set_attempt(attempt);
@@ -323,6 +334,28 @@ TEST_F(SessionTest, ChunksThatDoNotAddUpAreRefused) {
   EXPECT_THAT(rejection().detail(), HasSubstr("Chunk 1 came where 0 was due"));
   EXPECT_EQ(core().attempts(), 0u);
   EXPECT_EQ(closed(), "open");
+}
+
+TEST_F(SessionTest, WhatWasDeliveredMayComeInChunks) {
+  facts_.max_len = 8;
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.mutable_resume()->add_choices()->add_ids(7);
+  start(part);
+  delivered_chunk(1, 0, 1, {8, 9}, false);
+  chunk(1, 1, {6}, true);
+  ASSERT_EQ(host_.submitted.size(), 1u);
+  EXPECT_THAT(host_.submitted[0].prompt, ElementsAre(5, 6));
+  EXPECT_THAT(host_.submitted[0].resumed[0].ids, ElementsAre(7, 8, 9));
+  part.set_attempt(2);
+  part.set_epoch(1);
+  start(part);
+  delivered_chunk(2, 0, 2, {8}, false);
+  EXPECT_THAT(rejection().detail(), HasSubstr("part 2, of 1 choices"));
+  part.set_attempt(3);
+  start(part);
+  delivered_chunk(3, 0, 1, {1, 2, 3, 4, 5, 6, 7, 8}, false);
+  EXPECT_EQ(rejection().reason(), v1::REJECT_TOO_LARGE);
 }
 
 TEST_F(SessionTest, AChunkOfNothingEndsTheLane) {

@@ -13,6 +13,12 @@ namespace bessemer {
 // Names a request within this worker process; the service hands them out, rising, never reused.
 enum class AttemptId : uint64_t {};
 
+// What a choice of an interrupted request had delivered elsewhere.
+struct Resumed {
+  std::vector<int32_t> ids;
+  bool ended = false;  // nothing more of it is wanted
+};
+
 struct Request {
   AttemptId id{};
   std::vector<int32_t> prompt;  // at least one token
@@ -28,6 +34,9 @@ struct Request {
   // Whose prefixes it may share: bytes that only requests of equal ones have; none: everybody's.
   std::string cache_root;
   bool cache_store = true;  // what it computes may be shared with later requests
+  // One per choice where the request goes on after an interruption, else none. All that depends on
+  // history is as if it had run here: offsets, max_tokens, min_tokens, penalties and noise.
+  std::vector<Resumed> resumed;
 };
 
 enum class EndReason : uint8_t { stop, length, cancelled };
@@ -36,8 +45,8 @@ enum class RejectReason : uint8_t { queue_full, draining, too_large, bad_input }
 // In tokens.
 struct Usage {
   int32_t prompt = 0;
-  int32_t cached = 0;              // of the prompt, found in the prefix cache when it started
-  int32_t recomputed = 0;          // computed again after a preemption
+  int32_t cached = 0;      // of the prompt, found in the prefix cache when it started
+  int32_t recomputed = 0;  // rows computed again: after a preemption, or since it was resumed
   std::vector<int32_t> generated;  // per choice, as delivered: without the stop id
 };
 // 0: it did not come to that.
@@ -61,7 +70,7 @@ struct Rejected {
   RejectReason reason;
   std::string detail;
 };
-// Prompt tokens computed so far; at most one a step.
+// Tokens computed so far, of the prompt and of what was delivered elsewhere; at most one a step.
 struct Progress {
   int32_t prefilled = 0;
 };
