@@ -1,7 +1,6 @@
 #include "worker/service/session_core.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -40,11 +39,11 @@ v1::Hello make_hello(const WorkerFacts& facts, const SessionLimits& limits) {
   return hello;
 }
 
-// Time until the first token if `rows` queue behind the backlog; 0: not known yet.
-uint64_t estimate_ttft_us(const EngineStats& stats, int64_t rows) {
+// Time until the backlog is computed; 0: not known yet.
+int64_t backlog_us(const EngineStats& stats) {
   if (stats.prefill_tokens_per_s <= 0) return 0;
-  return static_cast<uint64_t>(1e6 * static_cast<double>(stats.backlog_tokens + rows) /
-                               stats.prefill_tokens_per_s);
+  return static_cast<int64_t>(1e6 * static_cast<double>(stats.backlog_tokens) /
+                              stats.prefill_tokens_per_s);
 }
 
 // What an attempt holds in memory until its input is complete: its parameters, and all ids that it
@@ -159,16 +158,12 @@ std::optional<Refusal> SessionCore::admit(const v1::Start& start, Attempt& attem
   if (host_.draining()) return Refusal{v1::REJECT_DRAINING, "this worker is draining"};
   if (auto refusal = check_start(start, facts_)) return refusal;
   if (auto refusal = check_capacity(start)) return refusal;
-  const uint64_t estimate = estimate_ttft_us(host_.stats(), rows_to_prefill(start));
-  attempt.est_ttft_us =
-      static_cast<uint32_t>(std::min<uint64_t>(estimate, std::numeric_limits<uint32_t>::max()));
-  const v1::Admission& admission = start.admission();
-  if (!admission.must_queue() && admission.max_est_ttft_us() != 0 &&
-      estimate > admission.max_est_ttft_us()) {
-    return Refusal{
-        v1::REJECT_TOO_SLOW,
-        fmt::format("the first token is expected in {} us, more than the {} us asked for", estimate,
-                    admission.max_est_ttft_us())};
+  // Even if all of its prompt were in the cache. How much of it is, the engine will say.
+  const int64_t estimate = backlog_us(host_.stats());
+  if (const int64_t most = max_ttft_us(start); most != 0 && estimate > most) {
+    return Refusal{v1::REJECT_TOO_SLOW,
+                   fmt::format("the backlog alone takes {} us, more than the {} us asked for",
+                               estimate, most)};
   }
   return claim(start, attempt.id);
 }
@@ -361,13 +356,7 @@ void SessionCore::on_event(StepId step, const EngineEvent& event, TimePoint now)
   if (closed_ || handle == handles_.end()) return;
   const auto at = attempts_.find(handle->second);
   last_step_ = step;
-  if (std::holds_alternative<Admitted>(event.what)) {
-    v1::Event admitted = to_event(at->first, event);
-    admitted.mutable_admitted()->set_est_ttft_us(at->second.est_ttft_us);
-    out_.put_event(std::move(admitted), step, mono_us(now));
-  } else {
-    out_.put_event(at->first, event, step, mono_us(now));
-  }
+  out_.put_event(at->first, event, step, mono_us(now));
   if (std::holds_alternative<Rejected>(event.what))
     fence_.release(at->second.request_id, at->second.id);
   if (is_terminal(event)) drop(at);

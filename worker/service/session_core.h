@@ -76,7 +76,6 @@ class SessionCore {
     int64_t assembling_bytes = 0;
     uint32_t next_seq = 0;        // of the next Chunk
     std::set<int32_t> cancelled;  // choices, while assembling
-    uint32_t est_ttft_us = 0;
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
 
