@@ -22,8 +22,8 @@ std::span<const uint32_t> PrefixLook::shortlist(std::span<const uint32_t> worker
   for (const uint32_t worker : listed_) is_listed_.reset(worker);
   listed_.clear();
   const size_t matched = std::min(matches_.size(), kMostCandidates / 2);
-  std::ranges::partial_sort(matches_, matches_.begin() + static_cast<ptrdiff_t>(matched),
-                            std::ranges::greater(), &KvMatch::blocks);
+  std::ranges::nth_element(matches_, matches_.begin() + static_cast<ptrdiff_t>(matched),
+                           std::ranges::greater(), &KvMatch::blocks);
   for (size_t i = 0; i < matched; i++) {
     if (std::ranges::binary_search(workers, matches_[i].worker)) add(matches_[i].worker);
   }
