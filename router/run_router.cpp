@@ -68,26 +68,26 @@ void drain(Router& router, const sigset_t& signals, milliseconds notice, millise
 // What a running process reads again.
 class Rereader {
  public:
-  Rereader(Router& router, RouterConfig& config, const ConfigSource& source)
-      : router_(router),
-        config_(config),
+  // Before the router starts: what changes from then on is noticed.
+  Rereader(RouterConfig& config, const ConfigSource& source)
+      : config_(config),
         source_(source),
         file_({source.path}),
         certificate_({config.tls_cert, config.tls_key}) {}
 
   // `anyway`: whether the files look changed or not.
-  void look(bool anyway) {
+  void look(Router& router, bool anyway) {
     const bool file = file_.changed(), certificate = certificate_.changed();
-    if ((anyway || file) && !source_.path.empty()) reread_config();
-    if ((anyway || certificate) && !config_.tls_cert.empty()) reread_certificate();
+    if ((anyway || file) && !source_.path.empty()) reread_config(router);
+    if ((anyway || certificate) && !config_.tls_cert.empty()) reread_certificate(router);
     if (anyway && source_.path.empty() && config_.tls_cert.empty())
       log().info("SIGHUP: there is no configuration file and no certificate to read again");
   }
 
  private:
-  void reread_config() {
+  void reread_config(Router& router) {
     auto fresh = source_.read();
-    const Status taken = fresh.ok() ? router_.reload(*fresh) : fresh.status();
+    const Status taken = fresh.ok() ? router.reload(*fresh) : fresh.status();
     if (!taken.ok()) {
       log().error("{}; the configuration before stays in force", std::string(taken.message()));
       return;
@@ -95,23 +95,22 @@ class Rereader {
     config_ = *std::move(fresh);
     log().info("{} is read again and in force", source_.path);
   }
-  void reread_certificate() {
-    const Status taken = router_.reload_certificate();
+  void reread_certificate(Router& router) {
+    const Status taken = router.reload_certificate();
     if (taken.ok()) return log().info("{} is read again and in force", config_.tls_cert);
     log().error("{}; the certificate before stays in force", std::string(taken.message()));
   }
 
-  Router& router_;
   RouterConfig& config_;
   const ConfigSource& source_;
   FileChanges file_, certificate_;
 };
 
-void serve_until_stopped(Rereader& rereader, const sigset_t& signals) {
+void serve_until_stopped(Router& router, Rereader& rereader, const sigset_t& signals) {
   while (true) {
     const int signal = signal_within(signals, kFileLook);
     if (signal == SIGTERM || signal == SIGINT) return;
-    rereader.look(signal == SIGHUP);
+    rereader.look(router, signal == SIGHUP);
   }
 }
 
@@ -124,6 +123,7 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   const sigset_t signals = heeded_signals();
   pthread_sigmask(SIG_BLOCK, &signals,
                   nullptr);  // inherited by every thread: only this one takes them
+  Rereader rereader(config, source);
   auto router = Router::start(config);
   if (!router.ok()) {
     log().error("the router cannot start: {}", std::string(router.status().message()));
@@ -132,8 +132,7 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   log().info("router listens on {}, {} workers or sources of them, policy {}",
              host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
   announce(config, (*router)->port());
-  Rereader rereader(**router, config, source);
-  serve_until_stopped(rereader, signals);
+  serve_until_stopped(**router, rereader, signals);
   log().info("draining: {} requests are live", (*router)->live_requests());
   drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));
   router->reset();

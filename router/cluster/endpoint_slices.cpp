@@ -168,7 +168,7 @@ std::vector<Member> EndpointSlices::members() const {
   const auto rank = [](const Endpoint& endpoint) {
     return std::pair(endpoint.standing == Standing::serving, !endpoint.ipv6);
   };
-  std::map<std::string, Pod> pods;  // K2
+  std::map<std::string, Pod> pods;  // S2
   for (const auto& [name, slice] : slices_) {
     for (const auto& endpoint : slice) {
       Pod& pod = pods.try_emplace(endpoint.uid, Pod{&endpoint, false, false}).first->second;

@@ -3,13 +3,13 @@
 // I/O.
 //
 // Invariants
-//   K1  Between begin_list() and end_list() members() is what it was: a list that breaks off
+//   S1  Between begin_list() and end_list() members() is what it was: a list that breaks off
 //       changes nothing.
-//   K2  A pod is one member however many slices name it (endpoints move between slices, and are in
+//   S2  A pod is one member however many slices name it (endpoints move between slices, and are in
 //       two of them meanwhile): it is leaving if any of them says that it terminates, else ready if
 //       any says so.
-//   K3  After an event that is refused nothing has changed.
-//   K4  At most kMaxEndpointSlices are kept, of kMaxSliceEndpoints each; what is beyond is refused.
+//   S3  After an event that is refused nothing has changed.
+//   S4  At most kMaxEndpointSlices are kept, of kMaxSliceEndpoints each; what is beyond is refused.
 #pragma once
 #include <cstddef>
 #include <map>

@@ -1,6 +1,7 @@
 #include "router/discovery/api_request.h"
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -13,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "common/address.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/version.h"
@@ -159,7 +161,7 @@ asio::awaitable<Status> HttpsRequest::send(std::string target) {
   const Status connected = co_await connect();
   if (!connected.ok()) co_return connected;
   http::request<http::empty_body> request{http::verb::get, target, 11};
-  request.set(http::field::host, address_.host);
+  request.set(http::field::host, host_and_port(address_.host, std::atoi(address_.port.c_str())));
   request.set(http::field::user_agent, std::string("bessemer/") + kVersion);
   request.set(http::field::accept, "application/json");
   request.set(http::field::authorization, "Bearer " + token_);

@@ -77,7 +77,7 @@ TEST_F(EndpointSlicesTest, WhatAnewListDoesNotNameIsGone) {
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.2:9000"}}));
 }
 
-TEST_F(EndpointSlicesTest, AListThatBreaksOffChangesNothing) {  // K1
+TEST_F(EndpointSlicesTest, AListThatBreaksOffChangesNothing) {  // S1
   list({slice("s1", {{"u1", "10.0.0.1"}})});
   slices_.begin_list();
   const auto next = slices_.add_page(page({slice("s2", {{"u2", "10.0.0.2"}})}, "token"));
@@ -92,7 +92,7 @@ TEST_F(EndpointSlicesTest, AListThatBreaksOffChangesNothing) {  // K1
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.3:9000"}, {"10.0.0.4:9000"}}));
 }
 
-TEST_F(EndpointSlicesTest, APodInTwoSlicesIsOneMember) {  // K2
+TEST_F(EndpointSlicesTest, APodInTwoSlicesIsOneMember) {  // S2
   list({slice("s1", {{"u1", "10.0.0.1", kStarting}}), slice("s2", {{"u1", "10.0.0.1"}})});
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}}));
   apply("MODIFIED", slice("s1", {{"u1", "10.0.0.1", kLeaving}}));
@@ -133,7 +133,7 @@ TEST_F(EndpointSlicesTest, GoneAsksForANewList) {
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}}));
 }
 
-TEST_F(EndpointSlicesTest, WhatCannotBeReadChangesNothing) {  // K3
+TEST_F(EndpointSlicesTest, WhatCannotBeReadChangesNothing) {  // S3
   list({slice("s1", {{"u1", "10.0.0.1"}})});
   for (const std::string& bad :
        {std::string("{"), std::string("[]"), std::string("{}"), event("ADDED", "3"),
@@ -150,7 +150,7 @@ TEST_F(EndpointSlicesTest, WhatCannotBeReadChangesNothing) {  // K3
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}}));
 }
 
-TEST_F(EndpointSlicesTest, SlicesAreBounded) {  // K4
+TEST_F(EndpointSlicesTest, SlicesAreBounded) {  // S4
   for (size_t i = 0; i < kMaxEndpointSlices; i++)
     apply("ADDED", slice("s" + std::to_string(i), {}));
   EXPECT_FALSE(slices_.apply(event("ADDED", slice("more", {}))).ok());
