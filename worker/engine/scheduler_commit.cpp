@@ -147,7 +147,7 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
   if (step.prefill_rows == 0) return;
   // The last few rows of prompts that were found in the cache take a step of their own, and say
   // nothing of how fast a backlog goes: a step counts by the square of its share of the budget.
-  const int32_t budget = std::min(rows_, step.streams > 0 ? pace_.rows() : rows_);
+  const int32_t budget = std::min(rows_, step.streams > 0 ? pace_.rows(step.streams) : rows_);
   const double share = std::min(1.0, static_cast<double>(step.prefill_rows) / budget);
   stats_.prefill_tokens_per_s =
       take_into_mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us),
