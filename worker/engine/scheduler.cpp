@@ -88,11 +88,13 @@ void Scheduler::add(Request request, TimePoint now) {
   CHECK(!requests_.contains(request.id));
   auto active = make_active(std::move(request), now);
   ActiveRequest& r = *active;
-  int64_t rows = 0;  // that it lacks
+  int32_t found = 0;
+  int64_t rows = 0;  // that it will have to compute
   if (const Sequence* leader = heir_of(r)) {
-    const int32_t found = rows_of(find_prefix(*leader));
-    r.expected = std::min(found, r.prompt_len());
-    rows = r.prompt_len() + leader->generated() - found;
+    found = rows_of(find_prefix(*leader));
+    const int32_t expected = std::max(found, rows_on_their_way(r, found));
+    r.expected = std::min(expected, r.prompt_len());
+    rows = r.prompt_len() + leader->generated() - expected;
   }
   const int64_t estimate = estimate_us(backlog_tokens() + rows);
   if (r.request.max_ttft_us > 0 && estimate > r.request.max_ttft_us) {
@@ -100,9 +102,13 @@ void Scheduler::add(Request request, TimePoint now) {
                             fmt::format("the first token is expected in {} us, more than the {} us "
                                         "asked for",
                                         estimate, r.request.max_ttft_us),
-                            r.expected, estimate});
+                            std::min(found, r.prompt_len()), estimate});
   }
-  emit(r, Admitted{waiting_requests(), backlog_tokens(), r.expected, estimate});
+  emit(r,
+       Admitted{waiting_requests(), backlog_tokens(), std::min(found, r.prompt_len()), estimate});
+  if (r.request.cache_store) {
+    for (const BlockHash& hash : r.hashes) ++on_their_way_[hash.low];
+  }
   next_deadline_ = std::min(next_deadline_, r.request.deadline);
   requests_.emplace(r.request.id, std::move(active));
   begin(r, now);
@@ -235,6 +241,12 @@ void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
 void Scheduler::end_request(ActiveRequest& request) {
   request.live = 0;
   ++stats_.requests_finished;
+  if (request.request.cache_store) {
+    for (const BlockHash& hash : request.hashes) {
+      const auto at = on_their_way_.find(hash.low);
+      if (--at->second == 0) on_their_way_.erase(at);
+    }
+  }
   const auto found = requests_.find(request.request.id);
   ended_.push_back(std::move(found->second));
   requests_.erase(found);
@@ -275,6 +287,16 @@ int64_t Scheduler::backlog_tokens() const {
   int64_t sum = 0;
   for (const auto& [id, request] : requests_) sum += backlog_of(*request);
   return sum;
+}
+
+// Of a prompt whose first `found` rows are cached: what those who came before it will have left in
+// the cache when its turn comes. A guess by hashes: it moves numbers and nothing else.
+int32_t Scheduler::rows_on_their_way(const ActiveRequest& request, int32_t found) const {
+  if (request.hashes.empty()) return found;
+  auto block = static_cast<size_t>(found / kv_.block_tokens());
+  while (block < request.hashes.size() && on_their_way_.contains(request.hashes[block].low))
+    ++block;
+  return static_cast<int32_t>(block) * kv_.block_tokens();
 }
 
 // Until so many prompt tokens are computed; 0: not known yet.

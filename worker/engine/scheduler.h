@@ -25,6 +25,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "worker/engine/chunk_pace.h"
@@ -96,6 +97,7 @@ class Scheduler {
   void retire_ended();
   int64_t backlog_tokens() const;
   int64_t estimate_us(int64_t rows) const;
+  int32_t rows_on_their_way(const ActiveRequest& request, int32_t found) const;
   int32_t waiting_requests() const;
 
   // scheduler_plan.cpp
@@ -150,6 +152,9 @@ class Scheduler {
   std::vector<Replaced> replaced_;  // by it
 
   std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
+  // Blocks of the prompts of requests_, by the low half of their hashes: they are in the cache, or
+  // will be by the time that whoever comes now has its turn.
+  std::unordered_map<uint64_t, int32_t> on_their_way_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight
   SequenceQueue running_, waiting_, pending_;
   std::vector<int32_t> free_slots_,
