@@ -46,11 +46,12 @@ std::string metadata_of(const json::object& object, std::string_view field) {
 }
 
 // EndpointConditions: what is not said of ready counts as true, of terminating as false.
-Standing standing_of(const json::object& endpoint) {
+MemberStanding standing_of(const json::object& endpoint) {
   const json::object* conditions = object_at(endpoint, "conditions");
-  if (conditions == nullptr) return Standing::serving;
-  if (bool_at(*conditions, "terminating").value_or(false)) return Standing::leaving;
-  return bool_at(*conditions, "ready").value_or(true) ? Standing::serving : Standing::starting;
+  if (conditions == nullptr) return MemberStanding::serving;
+  if (bool_at(*conditions, "terminating").value_or(false)) return MemberStanding::leaving;
+  return bool_at(*conditions, "ready").value_or(true) ? MemberStanding::serving
+                                                      : MemberStanding::starting;
 }
 
 StatusOr<json::object> parse_object(std::string_view text) {
@@ -166,21 +167,21 @@ std::vector<Member> EndpointSlices::members() const {
   };
   // A pod's address changes with its sandbox: the ready one is the newer one.
   const auto rank = [](const Endpoint& endpoint) {
-    return std::pair(endpoint.standing == Standing::serving, !endpoint.ipv6);
+    return std::pair(endpoint.standing == MemberStanding::serving, !endpoint.ipv6);
   };
   std::map<std::string, Pod> pods;  // S2
   for (const auto& [name, slice] : slices_) {
     for (const auto& endpoint : slice) {
       Pod& pod = pods.try_emplace(endpoint.uid, Pod{&endpoint, false, false}).first->second;
       if (rank(endpoint) > rank(*pod.chosen)) pod.chosen = &endpoint;
-      pod.ready = pod.ready || endpoint.standing == Standing::serving;
-      pod.terminates = pod.terminates || endpoint.standing == Standing::leaving;
+      pod.ready = pod.ready || endpoint.standing == MemberStanding::serving;
+      pod.terminates = pod.terminates || endpoint.standing == MemberStanding::leaving;
     }
   }
   std::vector<Member> members;
   for (const auto& [uid, pod] : pods) {
-    const Standing alive = pod.ready ? Standing::serving : Standing::starting;
-    members.push_back({pod.chosen->address, pod.terminates ? Standing::leaving : alive});
+    const MemberStanding alive = pod.ready ? MemberStanding::serving : MemberStanding::starting;
+    members.push_back({pod.chosen->address, pod.terminates ? MemberStanding::leaving : alive});
   }
   return members;
 }

@@ -53,7 +53,7 @@ class EndpointSlices {
     std::string uid;      // of the pod; its address where no pod is named
     std::string address;  // host:port
     bool ipv6 = false;
-    Standing standing = Standing::serving;
+    MemberStanding standing = MemberStanding::serving;
   };
   using Slice = std::vector<Endpoint>;
 

@@ -55,20 +55,21 @@ void Registry::forget(Worker& worker) {
 
 WorkerState Registry::state_of(const Worker& worker) {
   if (worker.lanes.empty()) return WorkerState::down;
-  if (worker.drains || !worker.standing || worker.standing == Standing::leaving)
+  if (worker.drains || !worker.standing || worker.standing == MemberStanding::leaving)
     return WorkerState::draining;
   const bool known = worker.view.card != nullptr && worker.text != nullptr;
-  return known && worker.standing == Standing::serving ? WorkerState::ready : WorkerState::joining;
+  return known && worker.standing == MemberStanding::serving ? WorkerState::ready
+                                                             : WorkerState::joining;
 }
 
 // Of a worker with a session; empty where it is ready.
 std::string Registry::problem_of(const Worker& worker) {
   if (worker.drains) return "draining";
   if (!worker.standing) return "no longer listed";
-  if (worker.standing == Standing::leaving) return "terminating, says its cluster";
+  if (worker.standing == MemberStanding::leaving) return "terminating, says its cluster";
   if (worker.view.card == nullptr) return "waiting for its model card";
   if (worker.text == nullptr) return "waiting for its vocabulary";
-  return worker.standing == Standing::starting ? "not ready, says its cluster" : "";
+  return worker.standing == MemberStanding::starting ? "not ready, says its cluster" : "";
 }
 
 void Registry::refresh(Worker& worker) {

@@ -90,7 +90,7 @@ class Registry {
  private:
   struct Worker {
     WorkerView view;
-    std::optional<Standing> standing;        // none: not a member any more
+    std::optional<MemberStanding> standing;  // none: not a member any more
     std::optional<TimePoint> leaving_since;  // without a request of ours
     std::set<size_t> lanes;                  // of this incarnation, that have had Hello
     bool drains = false, watched = false;
@@ -108,7 +108,7 @@ class Registry {
   bool departs(Worker& worker, TimePoint now) const;
   std::optional<uint32_t> free_seat();
   void take_seat(uint32_t id, const Member& member);
-  void stand(Worker& worker, std::optional<Standing> standing);
+  void stand(Worker& worker, std::optional<MemberStanding> standing);
   static WorkerState state_of(const Worker& worker);
   static std::string problem_of(const Worker& worker);
   void forget(Worker& worker);

@@ -21,7 +21,7 @@ void Registry::set_members(const std::vector<Member>& members) {
   }
 }
 
-void Registry::stand(Worker& worker, std::optional<Standing> standing) {
+void Registry::stand(Worker& worker, std::optional<MemberStanding> standing) {
   if (standing) worker.leaving_since.reset();
   if (worker.standing == standing) return;
   worker.standing = standing;

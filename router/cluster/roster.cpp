@@ -15,10 +15,10 @@ bool Roster::forget(const std::string& source) {
 }
 
 bool Roster::merge() {
-  std::map<std::string, Standing> best;
+  std::map<std::string, MemberStanding> best;
   for (const auto& [source, members] : seen_) {
     for (const auto& member : members) {
-      Standing& standing = best.try_emplace(member.address, member.standing).first->second;
+      MemberStanding& standing = best.try_emplace(member.address, member.standing).first->second;
       standing = std::max(standing, member.standing);
     }
   }

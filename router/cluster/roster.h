@@ -15,7 +15,7 @@ namespace bessemer {
 
 // What a source thinks of a worker, worst first. The router's own view (is there a session, a
 // card?) comes on top.
-enum class Standing : uint8_t {
+enum class MemberStanding : uint8_t {
   leaving,   // it terminates: no new work
   starting,  // not ready yet: connected, so that it can become ready, but without work
   serving,
@@ -23,7 +23,7 @@ enum class Standing : uint8_t {
 
 struct Member {
   std::string address;  // host:port, of a socket
-  Standing standing = Standing::serving;
+  MemberStanding standing = MemberStanding::serving;
   friend bool operator==(const Member&, const Member&) = default;
 };
 

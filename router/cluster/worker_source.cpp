@@ -77,7 +77,7 @@ std::vector<Member> fixed_members(const std::vector<WorkerSource>& sources) {
   std::vector<Member> members;
   for (const auto& source : sources) {
     if (source.kind == WorkerSource::Kind::address)
-      members.push_back({source.text, Standing::serving});
+      members.push_back({source.text, MemberStanding::serving});
   }
   return members;
 }

@@ -66,7 +66,7 @@ void DiscoveryThread::replace(const std::vector<WorkerSource>& sources) {
 void DiscoveryThread::begin(const WorkerSource& source) {
   auto& watcher = watchers_[source.text];
   if (source.kind == WorkerSource::Kind::address) {
-    roster_.see(source.text, {{source.text, Standing::serving}});
+    roster_.see(source.text, {{source.text, MemberStanding::serving}});
     return;
   }
   watcher = make_watcher(source, [this, text = source.text](std::vector<Member> members) {

@@ -59,7 +59,7 @@ class DnsWatcher final : public Watcher, public std::enable_shared_from_this<Dns
     if (std::exchange(failing_, false)) log().info("{} is found again", source_.text);
     retry_.reset();
     std::vector<Member> members;
-    for (const auto& address : *found) members.push_back({address, Standing::serving});
+    for (const auto& address : *found) members.push_back({address, MemberStanding::serving});
     see_(std::move(members));
   }
 

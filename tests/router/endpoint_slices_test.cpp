@@ -61,12 +61,12 @@ TEST_F(EndpointSlicesTest, ListThenWatch) {
   EXPECT_EQ(slices_.version(), "50");
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}, {"10.0.0.2:9000"}}));
   apply("ADDED", slice("s2", {{"u3", "10.0.0.3", kStarting}}, "IPv4", "51"));
-  EXPECT_EQ(slices_.members().back(), (Member{"10.0.0.3:9000", Standing::starting}));
+  EXPECT_EQ(slices_.members().back(), (Member{"10.0.0.3:9000", MemberStanding::starting}));
   apply("MODIFIED", slice("s1", {{"u1", "10.0.0.1", kLeaving}}, "IPv4", "52"));
-  EXPECT_EQ(slices_.members(),
-            (Members{{"10.0.0.1:9000", Standing::leaving}, {"10.0.0.3:9000", Standing::starting}}));
+  EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000", MemberStanding::leaving},
+                                        {"10.0.0.3:9000", MemberStanding::starting}}));
   apply("DELETED", slice("s1", {}, "IPv4", "53"));
-  EXPECT_EQ(slices_.members(), (Members{{"10.0.0.3:9000", Standing::starting}}));
+  EXPECT_EQ(slices_.members(), (Members{{"10.0.0.3:9000", MemberStanding::starting}}));
   apply("BOOKMARK", R"({"kind":"EndpointSlice","metadata":{"resourceVersion":"99"}})");
   EXPECT_EQ(slices_.version(), "99");
 }
@@ -96,7 +96,7 @@ TEST_F(EndpointSlicesTest, APodInTwoSlicesIsOneMember) {  // S2
   list({slice("s1", {{"u1", "10.0.0.1", kStarting}}), slice("s2", {{"u1", "10.0.0.1"}})});
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}}));
   apply("MODIFIED", slice("s1", {{"u1", "10.0.0.1", kLeaving}}));
-  EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000", Standing::leaving}}));
+  EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000", MemberStanding::leaving}}));
   apply("DELETED", slice("s1", {}));
   EXPECT_EQ(slices_.members(), (Members{{"10.0.0.1:9000"}}));
 }

@@ -80,11 +80,11 @@ TEST(Roster, KeepsWhatEachSourceSawLast) {
 
 TEST(Roster, AnAddressOfTwoSourcesHasTheBetterStanding) {
   Roster roster;
-  roster.see("one", {{"a:1", Standing::leaving}});
-  roster.see("two", {{"a:1", Standing::starting}, {"a:1", Standing::leaving}});
-  EXPECT_EQ(roster.members(), (std::vector<Member>{{"a:1", Standing::starting}}));
+  roster.see("one", {{"a:1", MemberStanding::leaving}});
+  roster.see("two", {{"a:1", MemberStanding::starting}, {"a:1", MemberStanding::leaving}});
+  EXPECT_EQ(roster.members(), (std::vector<Member>{{"a:1", MemberStanding::starting}}));
   EXPECT_TRUE(roster.forget("two"));
-  EXPECT_EQ(roster.members(), (std::vector<Member>{{"a:1", Standing::leaving}}));
+  EXPECT_EQ(roster.members(), (std::vector<Member>{{"a:1", MemberStanding::leaving}}));
 }
 
 class MembershipTest : public ::testing::Test {
@@ -185,13 +185,13 @@ TEST_F(MembershipTest, AnIdIsGivenAgainOnceNobodyHoldsIt) {  // R7
 }
 
 TEST_F(MembershipTest, NobodyGetsWorkBeforeOrAfterItsTime) {
-  members({{"a:1", Standing::starting}, {"b:1", Standing::serving}});
+  members({{"a:1", MemberStanding::starting}, {"b:1", MemberStanding::serving}});
   connect(0);
   connect(1);
   EXPECT_EQ(view(0).state, WorkerState::joining);
   EXPECT_EQ(view(0).problem, "not ready, says its cluster");
   EXPECT_EQ(model_workers(), Ids{1});
-  members({{"a:1", Standing::serving}, {"b:1", Standing::leaving}});
+  members({{"a:1", MemberStanding::serving}, {"b:1", MemberStanding::leaving}});
   EXPECT_EQ(view(1).state, WorkerState::draining);
   EXPECT_EQ(model_workers(), Ids{0});
   EXPECT_TRUE(departed_after(std::chrono::hours(1)).empty());  // leaving, but still a member
