@@ -18,6 +18,7 @@
 //   R8  At most kMaxWorkers have an id; members beyond wait until one departs.
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,7 +54,7 @@ constexpr Duration kLeaveConnectedAfter = std::chrono::seconds(30);
 
 class Registry {
  public:
-  // Who there should be, by address. What follows from it comes from reconcile().
+  // Who there should be, each address once; ids are given in this order. What follows from it comes from reconcile().
   void set_members(const std::vector<Member>& members);
   // Whose sessions are to begin, and whose are to end: those ids mean nobody from now on. Call it
   // after set_members() and several times a second.
@@ -117,7 +118,7 @@ class Registry {
   void index_models(ClusterView& view);
 
   std::vector<Seat> seats_;                    // by id
-  std::map<std::string, Member> waiting_;      // members without an id, by address
+  std::deque<Member> waiting_;                 // members without an id
   std::map<std::string, ModelTextPtr> texts_;  // by tokenizer hash; at most one a model ever seen
   std::map<std::string, std::shared_ptr<const ModelView>> known_models_;
   bool changed_ = true;

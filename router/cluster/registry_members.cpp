@@ -7,17 +7,21 @@
 namespace bessemer {
 
 void Registry::set_members(const std::vector<Member>& members) {
-  waiting_.clear();
-  for (const auto& member : members) waiting_[member.address] = member;
+  std::map<std::string, MemberStanding> listed;
+  for (const auto& member : members) listed[member.address] = member.standing;
   for (auto& seat : seats_) {
     if (!seat.worker) continue;
-    const auto listed = waiting_.find(seat.worker->view.address);
-    if (listed == waiting_.end()) {
+    const auto found = listed.find(seat.worker->view.address);
+    if (found == listed.end()) {
       stand(*seat.worker, std::nullopt);
     } else {
-      stand(*seat.worker, listed->second.standing);
-      waiting_.erase(listed);
+      stand(*seat.worker, found->second);
+      listed.erase(found);
     }
+  }
+  waiting_.clear();
+  for (const auto& member : members) {
+    if (listed.contains(member.address)) waiting_.push_back(member);
   }
 }
 
@@ -41,8 +45,8 @@ Registry::Moves Registry::reconcile(TimePoint now) {
   while (!waiting_.empty()) {
     const auto id = free_seat();
     if (!id) break;
-    take_seat(*id, waiting_.begin()->second);
-    waiting_.erase(waiting_.begin());
+    take_seat(*id, waiting_.front());
+    waiting_.pop_front();
     moves.joined.push_back(*id);
   }
   return moves;

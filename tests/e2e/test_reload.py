@@ -114,3 +114,23 @@ def test_flags_win_over_a_file_that_changes(stack, file, workers):
     file.write(workers=[worker.address for worker in workers], max_body_bytes=2001)
     router.wait_workers({worker.address: "ready" for worker in workers})
     assert status_of(router, "/v1/completions", {"model": "small", "prompt": "a" * 3000, "max_tokens": 1}) != 413
+
+
+def test_who_has_left_is_forgotten_and_the_id_is_given_again(stack, file, workers):
+    first = workers[0]
+    with contextlib.ExitStack() as short:
+        guest = start_worker(short)
+        file.write(workers=[first.address, guest.address])
+        router = start_router(stack, "--config", file.path)
+        router.wait_workers({first.address: "ready", guest.address: "ready"})
+        file.write(workers=[first.address])
+        router.wait_workers({first.address: "ready", guest.address: "draining"})
+    router.wait_workers({first.address: "ready"}, 10)  # gone, three seconds behind its lanes
+    assert [worker["id"] for worker in router.get("/bessemer/state")["workers"]] == [0]
+    second = workers[1]
+    file.write(workers=[first.address, second.address])
+    router.wait_workers({first.address: "ready", second.address: "ready"})
+    state = router.get("/bessemer/state")
+    assert sorted(worker["id"] for worker in state["workers"]) == [0, 1]
+    for _ in range(4):
+        assert router.post("/v1/completions", {"model": "small", "prompt": "Once", "max_tokens": 2})["usage"]
