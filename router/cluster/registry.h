@@ -54,7 +54,8 @@ constexpr Duration kLeaveConnectedAfter = std::chrono::seconds(30);
 
 class Registry {
  public:
-  // Who there should be, each address once; ids are given in this order. What follows from it comes from reconcile().
+  // Who there should be, each address once; ids are given in this order. What follows from it comes
+  // from reconcile().
   void set_members(const std::vector<Member>& members);
   // Whose sessions are to begin, and whose are to end: those ids mean nobody from now on. Call it
   // after set_members() and several times a second.
