@@ -17,6 +17,7 @@ enum class Feature : uint32_t {
   typical_p = 10,
   cache_root = 11,
   resume = 20,
+  credit = 22,
 };
 
 }  // namespace bessemer

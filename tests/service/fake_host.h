@@ -18,6 +18,9 @@ class FakeHost final : public SessionHost {
   void cancel(AttemptId attempt, std::span<const int32_t> choices) override {
     cancelled.emplace_back(attempt, std::vector<int32_t>(choices.begin(), choices.end()));
   }
+  void credit(AttemptId attempt, int32_t send_until) override {
+    credited.emplace_back(attempt, send_until);
+  }
   EngineStats stats() const override { return engine; }
   bool draining() const override { return drains; }
 
@@ -25,6 +28,7 @@ class FakeHost final : public SessionHost {
   EngineStats engine;
   std::vector<Request> submitted;
   std::vector<std::pair<AttemptId, std::vector<int32_t>>> cancelled;
+  std::vector<std::pair<AttemptId, int32_t>> credited;
 
  private:
   uint64_t next_ = 1;

@@ -248,6 +248,33 @@ TEST_F(ServiceTest, ResumesWhatAnotherWorkerBegan) {
   EXPECT_GT(rest.done->usage().recomputed(), 0u);
 }
 
+TEST_F(ServiceTest, ASlowReadersRequestIsParkedAndGoesOnWithCredit) {
+  start();
+  const auto lane = client_->open_lane();
+  v1::RouterFrame slow = start_frame(1, kPrompt, 30);
+  slow.mutable_start()->set_send_until(10);
+  ASSERT_TRUE(lane->send(hello_frame()) && lane->send(slow));
+  Answer answer;
+  read_answer(*lane, 1, answer, 10);
+  EXPECT_EQ(answer.ids[0].size(), 10u);
+  // Another one runs to its end meanwhile, and no token of the first comes.
+  Answer other;
+  ASSERT_TRUE(lane->send(start_frame(2, kPrompt, 30)));
+  read_answer(*lane, 2, other);
+  ASSERT_TRUE(other.done);
+  const auto parked = client_->watch(
+      50, [](const v1::LoadReport& report) { return !report.pools(0).work_pending(); });
+  EXPECT_FALSE(parked.back().pools(0).work_pending());
+  EXPECT_EQ(parked.back().tokens_generated(), 40u);
+  v1::RouterFrame credit;
+  credit.mutable_credit()->set_attempt(1);
+  credit.mutable_credit()->set_send_until(100);
+  ASSERT_TRUE(lane->send(credit));
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.done);
+  EXPECT_EQ(answer.ids, other.ids);
+}
+
 TEST_F(ServiceTest, LosingTheLaneCancelsItsAttempts) {
   start();
   {

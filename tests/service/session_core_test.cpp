@@ -65,6 +65,12 @@ class SessionTest : public ::testing::Test {
     frame.mutable_cancel()->mutable_choices()->Add(choices.begin(), choices.end());
     core().on_frame(frame, now_);
   }
+  void credit(uint64_t attempt, uint32_t send_until) {
+    v1::RouterFrame frame;
+    frame.mutable_credit()->set_attempt(attempt);
+    frame.mutable_credit()->set_send_until(send_until);
+    core().on_frame(frame, now_);
+  }
   template <typename What>
   void event(size_t submitted, What what) {
     core().on_event(++step_, {host_.submitted.at(submitted).id, std::move(what)}, now_);
@@ -407,6 +413,34 @@ TEST_F(SessionTest, AChoiceCancelledWhileTheInputArrivesIsCancelledOnceItRuns) {
   EXPECT_THAT(host_.cancelled[0].second, ElementsAre(1));
 }
 
+TEST_F(SessionTest, CreditGoesToTheEngine) {
+  hello();
+  start(small_start(1));
+  credit(1, 9);
+  credit(1, UINT32_MAX);
+  credit(2, 9);  // unknown: it may have ended
+  ASSERT_EQ(host_.credited.size(), 2u);
+  EXPECT_EQ(host_.credited[0], std::pair(host_.submitted[0].id, 9));
+  EXPECT_EQ(host_.credited[1].second, INT32_MAX);
+}
+
+TEST_F(SessionTest, CreditThatComesBeforeTheInputIsCompleteGoesWithIt) {
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.set_send_until(3);
+  start(part);
+  start(chunked_start(2, 2));  // without a limit
+  credit(1, 9);
+  credit(1, 5);
+  credit(2, 9);
+  chunk(1, 0, {6}, true);
+  chunk(2, 0, {6}, true);
+  ASSERT_EQ(host_.submitted.size(), 2u);
+  EXPECT_EQ(host_.submitted[0].send_until, 9);
+  EXPECT_EQ(host_.submitted[1].send_until, 0);
+  EXPECT_THAT(host_.credited, IsEmpty());
+}
+
 TEST_F(SessionTest, RejectsWhatWouldTakeTooLong) {
   hello();
   host_.engine.prefill_tokens_per_s = 100;
@@ -445,9 +479,9 @@ TEST_F(SessionTest, AttachFindsNothing) {
 TEST_F(SessionTest, FramesOfFeaturesNotOfferedEndTheLane) {
   hello();
   v1::RouterFrame frame;
-  frame.mutable_credit()->set_attempt(1);
+  frame.mutable_kv_release();
   core().on_frame(frame, now_);
-  EXPECT_THAT(closed(), HasSubstr("feature 22"));
+  EXPECT_THAT(closed(), HasSubstr("feature 25"));
 }
 
 TEST_F(SessionTest, PingsAreAnsweredOnceAndSentEachSecond) {

@@ -40,6 +40,7 @@ class Hub {
   void cancel(AttemptId attempt, std::span<const int32_t> choices) {
     engine_->cancel(attempt, choices);
   }
+  void credit(AttemptId attempt, int32_t send_until) { engine_->credit(attempt, send_until); }
   EngineStats stats() const { return engine_->stats(); }
   const KvEventLog& kv_events() const { return engine_->kv_events(); }
 

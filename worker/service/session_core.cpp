@@ -104,7 +104,7 @@ void SessionCore::act_on(const v1::RouterFrame& frame, TimePoint now) {
     case v1::RouterFrame::kDemand:
       return;  // advice on fairness: nothing is shared out by tenant yet
     case v1::RouterFrame::kCredit:
-      return close(absl::UnimplementedError("Credit: feature 22 was not offered"));
+      return on_credit(frame.credit());
     case v1::RouterFrame::kKvRelease:
       return close(absl::UnimplementedError("KvRelease: feature 25 was not offered"));
     case v1::RouterFrame::BODY_NOT_SET:
@@ -318,6 +318,16 @@ void SessionCore::on_cancel(const v1::Cancel& cancel, TimePoint now) {
   if (!attempt.assembling) return host_.cancel(attempt.id, choices);
   if (all) return end_unstarted(at, now);
   attempt.cancelled.insert(choices.begin(), choices.end());
+}
+
+// Credit that comes before the input is complete goes with it.
+void SessionCore::on_credit(const v1::Credit& credit) {
+  const auto at = attempts_.find(credit.attempt());
+  if (at == attempts_.end()) return;  // it has ended
+  Attempt& attempt = at->second;
+  if (!attempt.assembling) return host_.credit(attempt.id, to_offset(credit.send_until()));
+  const uint32_t before = attempt.assembling->send_until();
+  if (before != 0) attempt.assembling->set_send_until(std::max(before, credit.send_until()));
 }
 
 // Cancelled before its input was complete: it ends as one that the engine cancels before its first

@@ -38,6 +38,7 @@ class SessionHost {
   // False: the mailbox is full or the engine stops; no event follows.
   virtual bool submit(Request request) = 0;
   virtual void cancel(AttemptId attempt, std::span<const int32_t> choices) = 0;
+  virtual void credit(AttemptId attempt, int32_t send_until) = 0;
   virtual EngineStats stats() const = 0;
   virtual bool draining() const = 0;
 };
@@ -85,6 +86,7 @@ class SessionCore {
   void on_start(const v1::Start& start, TimePoint now);
   void on_chunk(const v1::Chunk& chunk, TimePoint now);
   void on_cancel(const v1::Cancel& cancel, TimePoint now);
+  void on_credit(const v1::Credit& credit);
   void on_attach(const v1::Attach& attach, TimePoint now);
   void on_ping(const v1::Ping& ping);
   std::optional<Refusal> admit(const v1::Start& start, Attempt& attempt);

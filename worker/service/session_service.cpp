@@ -37,6 +37,7 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
   AttemptId new_attempt() override;
   bool submit(Request request) override;
   void cancel(AttemptId attempt, std::span<const int32_t> choices) override;
+  void credit(AttemptId attempt, int32_t send_until) override;
   EngineStats stats() const override;
   bool draining() const override;
   // Reactor.
@@ -240,6 +241,9 @@ bool Lane::submit(Request request) {
 }
 void Lane::cancel(AttemptId attempt, std::span<const int32_t> choices) {
   home_.hub.cancel(attempt, choices);
+}
+void Lane::credit(AttemptId attempt, int32_t send_until) {
+  home_.hub.credit(attempt, send_until);
 }
 EngineStats Lane::stats() const {
   return home_.hub.stats();

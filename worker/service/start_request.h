@@ -23,6 +23,9 @@ std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& fa
 // left to the caller.
 std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts);
 
+// No choice gets as far as what lies beyond the engine's int32.
+int32_t to_offset(uint32_t offset);
+
 // Prompt tokens that `start` announces or carries.
 int64_t prompt_tokens(const v1::Start& start);
 // Rows to compute before its first choice draws, if nothing of them is cached: the prompt, and what

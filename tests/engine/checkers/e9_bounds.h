@@ -25,7 +25,9 @@ class StaysWithinBounds final : public Checker {
            "P3: too many steps in flight");
     const EngineStats stats = scheduler.stats();
     expect(stats.slots_open <= limits_.slots, "P3: too many slots");
-    expect(stats.waiting <= options_.max_waiting + limits_.slots, "E9: too many requests wait");
+    const int32_t queue = options_.max_waiting + limits_.slots;
+    expect(stats.waiting <= queue, "E9: too many requests wait");
+    expect(stats.parked <= options_.max_parked + queue, "E9: too many requests are parked");
   }
 
  private:
