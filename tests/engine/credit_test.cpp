@@ -84,7 +84,6 @@ TEST(Credit, ParkedOnesTakeNeitherSlotsNorPlacesInTheQueue) {
   h.plan();
   ASSERT_THAT(h.all<Rejected>(3), SizeIs(1));
   EXPECT_THAT(h.all<Rejected>(3)[0].detail, HasSubstr("max_parked"));
-  h.commit();
 }
 
 TEST(Credit, ChoicesAreParkedEachOnItsOwn) {
