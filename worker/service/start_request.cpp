@@ -17,7 +17,7 @@ std::vector<uint32_t> offered_features() {
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
         Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume,
-        Feature::credit}) {
+        Feature::credit, Feature::attach, Feature::grant, Feature::handoff}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
@@ -248,6 +248,14 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
 }
 
 }  // namespace
+
+std::vector<int32_t> first_offsets(const v1::Start& start) {
+  std::vector<int32_t> offsets(std::max<uint32_t>(start.generate().n(), 1));
+  for (int i = 0; i < start.resume().choices_size(); ++i) {
+    offsets[static_cast<size_t>(i)] = start.resume().choices(i).ids_size();
+  }
+  return offsets;
+}
 
 int32_t to_offset(uint32_t offset) {
   return static_cast<int32_t>(std::min(offset, static_cast<uint32_t>(kMaxIds)));
