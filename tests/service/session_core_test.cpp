@@ -364,23 +364,31 @@ TEST_F(SessionTest, CreditThatComesBeforeTheInputIsCompleteGoesWithIt) {
   EXPECT_THAT(host_.credited, IsEmpty());
 }
 
+// The backlog alone decides here; the engine, which knows what is cached, has the last word.
 TEST_F(SessionTest, RejectsWhatWouldTakeTooLong) {
   hello();
   host_.engine.prefill_tokens_per_s = 100;
   host_.engine.backlog_tokens = 97;
   v1::Start hasty = small_start(1);
-  hasty.mutable_admission()->set_max_est_ttft_us(999'999);
+  hasty.mutable_admission()->set_max_est_ttft_us(969'999);
   start(hasty);
   EXPECT_EQ(rejection().reason(), v1::REJECT_TOO_SLOW);
   v1::Start patient = small_start(2);
-  patient.mutable_admission()->set_max_est_ttft_us(1'000'000);
+  patient.mutable_admission()->set_max_est_ttft_us(970'000);
   start(patient);
   v1::Start bounced = small_start(3);
   bounced.mutable_admission()->set_max_est_ttft_us(1);
   bounced.mutable_admission()->set_must_queue(true);
   start(bounced);
-  EXPECT_EQ(host_.submitted.size(), 2u);
-  event(0, Admitted{});
+  ASSERT_EQ(host_.submitted.size(), 2u);
+  EXPECT_EQ(host_.submitted[0].max_ttft_us, 970'000);
+  EXPECT_EQ(host_.submitted[1].max_ttft_us, 0);
+  event(0, Rejected{RejectReason::too_slow, "busy", 16, 980'000});
+  const v1::Rejected said_no = rejection();
+  EXPECT_EQ(said_no.reason(), v1::REJECT_TOO_SLOW);
+  EXPECT_EQ(said_no.matched_tokens(), 16u);
+  EXPECT_EQ(said_no.est_ttft_us(), 980'000u);
+  event(1, Admitted{.est_ttft_us = 1'000'000});
   EXPECT_EQ(said().before(0).admitted().est_ttft_us(), 1'000'000u);
 }
 

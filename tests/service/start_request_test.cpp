@@ -210,6 +210,15 @@ TEST(StartRequest, RefusesIdsOutsideTheVocabulary) {
   EXPECT_THAT(std::get<Refusal>(result).detail, HasSubstr("input.ids[1]"));
 }
 
+TEST(StartRequest, MustQueueLeavesTheEstimateUnheeded) {
+  v1::Start start = small_start(1);
+  EXPECT_EQ(accepted(start).max_ttft_us, 0);
+  start.mutable_admission()->set_max_est_ttft_us(5000);
+  EXPECT_EQ(accepted(start).max_ttft_us, 5000);
+  start.mutable_admission()->set_must_queue(true);
+  EXPECT_EQ(accepted(start).max_ttft_us, 0);
+}
+
 TEST(StartRequest, AResumeNamesWhatEachChoiceHasDelivered) {
   v1::Start start = small_start(1);
   start.mutable_generate()->set_n(2);
@@ -222,7 +231,6 @@ TEST(StartRequest, AResumeNamesWhatEachChoiceHasDelivered) {
   EXPECT_THAT(request.resumed[0].ids, ElementsAre(8, 9));
   EXPECT_FALSE(request.resumed[0].ended);
   EXPECT_TRUE(request.resumed[1].ended);
-  EXPECT_EQ(rows_to_prefill(start), 3 + 2);
 }
 
 TEST(StartRequest, AResumeIsCheckedAgainstWhatTheRequestMayHave) {

@@ -33,6 +33,7 @@ struct Request {
   int32_t send_until = 0;
   int32_t priority = 0;  // higher goes first
   TimePoint deadline = TimePoint::max();
+  int64_t max_ttft_us = 0;  // refused if its first token is expected later; 0: whenever
   // Whose prefixes it may share: bytes that only requests of equal ones have; none: everybody's.
   std::string cache_root;
   bool cache_store = true;  // what it computes may be shared with later requests
@@ -42,7 +43,7 @@ struct Request {
 };
 
 enum class EndReason : uint8_t { stop, length, cancelled };
-enum class RejectReason : uint8_t { queue_full, draining, too_large, bad_input };
+enum class RejectReason : uint8_t { too_slow, queue_full, draining, too_large, bad_input };
 
 // In tokens.
 struct Usage {
@@ -67,10 +68,13 @@ struct Admitted {
   int32_t queue_position = 0;  // requests that wait before it
   int64_t backlog_tokens = 0;  // prompt tokens to be computed before its own
   int32_t matched_tokens = 0;  // of its prompt, in the prefix cache as it came
+  int64_t est_ttft_us = 0;     // until its first token; 0: not known yet
 };
 struct Rejected {
   RejectReason reason;
   std::string detail;
+  int32_t matched_tokens = 0;  // too_slow: as in Admitted
+  int64_t est_ttft_us = 0;
 };
 // Tokens computed so far, of the prompt and of what was delivered elsewhere; at most one a step.
 struct Progress {

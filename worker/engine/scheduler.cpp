@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "common/check.h"
 #include "worker/engine/admission.h"
 
@@ -92,10 +94,21 @@ void Scheduler::add(Request request, TimePoint now) {
   CHECK(!requests_.contains(request.id));
   auto active = make_active(std::move(request), now);
   ActiveRequest& r = *active;
+  int64_t rows = 0;  // that it lacks
   if (const Sequence* leader = heir_of(r)) {
-    r.expected = std::min(rows_of(find_prefix(*leader)), r.prompt_len());
+    const int32_t found = rows_of(find_prefix(*leader));
+    r.expected = std::min(found, r.prompt_len());
+    rows = r.prompt_len() + leader->generated() - found;
   }
-  emit(r, Admitted{waiting_requests(), backlog_tokens(), r.expected});
+  const int64_t estimate = estimate_us(backlog_tokens() + rows);
+  if (r.request.max_ttft_us > 0 && estimate > r.request.max_ttft_us) {
+    return emit(r, Rejected{RejectReason::too_slow,
+                            fmt::format("the first token is expected in {} us, more than the {} us "
+                                        "asked for",
+                                        estimate, r.request.max_ttft_us),
+                            r.expected, estimate});
+  }
+  emit(r, Admitted{waiting_requests(), backlog_tokens(), r.expected, estimate});
   next_deadline_ = std::min(next_deadline_, r.request.deadline);
   requests_.emplace(r.request.id, std::move(active));
   begin(r, now);
@@ -269,6 +282,12 @@ int64_t Scheduler::backlog_tokens() const {
   int64_t sum = 0;
   for (const auto& [id, request] : requests_) sum += backlog_of(*request);
   return sum;
+}
+
+// Until so many prompt tokens are computed; 0: not known yet.
+int64_t Scheduler::estimate_us(int64_t rows) const {
+  if (stats_.prefill_tokens_per_s <= 0) return 0;
+  return static_cast<int64_t>(1e6 * static_cast<double>(rows) / stats_.prefill_tokens_per_s);
 }
 
 int32_t Scheduler::waiting_requests() const {

@@ -103,6 +103,7 @@ class Scheduler {
   void end_request(ActiveRequest& request);
   void retire_ended();
   int64_t backlog_tokens() const;
+  int64_t estimate_us(int64_t rows) const;
   int32_t waiting_requests() const;
   int32_t parked_requests() const;
 

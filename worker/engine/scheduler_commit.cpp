@@ -146,8 +146,13 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
       take_into_mean(static_cast<double>(stats_.step_us), static_cast<double>(us), kMeanWeight));
   stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
   if (step.prefill_rows == 0) return;
-  stats_.prefill_tokens_per_s = take_into_mean(
-      stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us), kMeanWeight);
+  // The last few rows of prompts that were found in the cache take a step of their own, and say
+  // nothing of how fast a backlog goes: a step counts by the square of its share of the budget.
+  const int32_t budget = std::min(rows_, step.streams > 0 ? pace_.rows(step.streams) : rows_);
+  const double share = std::min(1.0, static_cast<double>(step.prefill_rows) / budget);
+  stats_.prefill_tokens_per_s =
+      take_into_mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us),
+                     kMeanWeight * share * share);
 }
 
 }  // namespace bessemer

@@ -137,7 +137,8 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
 
 // Where streams run they bound how long a step may be.
 int32_t Scheduler::prompt_rows(const Pass& pass) const {
-  return pass.step.empty() ? pass.step.rows_left() : std::min(pass.step.rows_left(), pace_.rows());
+  if (pass.step.empty()) return pass.step.rows_left();
+  return std::min(pass.step.rows_left(), pace_.rows(pass.step.choices()));
 }
 
 RowDemand Scheduler::demand_of(const Sequence& s, const Pass& pass, int32_t found) const {

@@ -1,7 +1,6 @@
 #include "worker/service/session_core.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -205,11 +204,7 @@ bool SessionCore::on_event(StepId step, const EngineEvent& event, TimePoint now)
 
 void SessionCore::say(Attempts::iterator at, const EngineEvent& event, TimePoint now) {
   if (say_handoff(at, event, now)) return;
-  if (!std::holds_alternative<Admitted>(event.what))
-    return out_.put_event(at->first, event, last_step_, mono_us(now));
-  v1::Event admitted = to_event(at->first, event);
-  admitted.mutable_admitted()->set_est_ttft_us(at->second.est_ttft_us);
-  out_.put_event(std::move(admitted), last_step_, mono_us(now));
+  out_.put_event(at->first, event, last_step_, mono_us(now));
 }
 
 // What is stopped here to go on elsewhere does not end: it is handed off. True: that is all that is

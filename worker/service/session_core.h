@@ -92,10 +92,9 @@ class SessionCore {
     int64_t assembling_bytes = 0;
     uint32_t next_seq = 0;        // of the next Chunk
     std::set<int32_t> cancelled;  // choices, while assembling
-    uint32_t est_ttft_us = 0;
-    ReplayTail tail;           // once it is the engine's
-    bool handing_off = false;  // its router asked for that,
-    bool stopped = false;      // and a choice was stopped by it
+    ReplayTail tail;              // once it is the engine's
+    bool handing_off = false;     // its router asked for that,
+    bool stopped = false;         // and a choice was stopped by it
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
 

@@ -10,11 +10,11 @@
 namespace bessemer {
 namespace {
 
-// Time until the first token if `rows` queue behind the backlog; 0: not known yet.
-uint64_t estimate_ttft_us(const EngineStats& stats, int64_t rows) {
+// Time until the backlog is computed; 0: not known yet.
+int64_t backlog_us(const EngineStats& stats) {
   if (stats.prefill_tokens_per_s <= 0) return 0;
-  return static_cast<uint64_t>(1e6 * static_cast<double>(stats.backlog_tokens + rows) /
-                               stats.prefill_tokens_per_s);
+  return static_cast<int64_t>(1e6 * static_cast<double>(stats.backlog_tokens) /
+                              stats.prefill_tokens_per_s);
 }
 
 // What an attempt holds in memory until its input is complete: its parameters, and all ids that it
@@ -57,16 +57,12 @@ std::optional<Refusal> SessionCore::admit(const v1::Start& start, Attempt& attem
   if (host_.draining()) return Refusal{v1::REJECT_DRAINING, "this worker is draining"};
   if (auto refusal = check_start(start, facts_)) return refusal;
   if (auto refusal = check_capacity(start)) return refusal;
-  const uint64_t estimate = estimate_ttft_us(host_.stats(), rows_to_prefill(start));
-  attempt.est_ttft_us =
-      static_cast<uint32_t>(std::min<uint64_t>(estimate, std::numeric_limits<uint32_t>::max()));
-  const v1::Admission& admission = start.admission();
-  if (!admission.must_queue() && admission.max_est_ttft_us() != 0 &&
-      estimate > admission.max_est_ttft_us()) {
-    return Refusal{
-        v1::REJECT_TOO_SLOW,
-        fmt::format("the first token is expected in {} us, more than the {} us asked for", estimate,
-                    admission.max_est_ttft_us())};
+  // Even if all of its prompt were in the cache. How much of it is, the engine will say.
+  const int64_t estimate = backlog_us(host_.stats());
+  if (const int64_t most = max_ttft_us(start); most != 0 && estimate > most) {
+    return Refusal{v1::REJECT_TOO_SLOW,
+                   fmt::format("the backlog alone takes {} us, more than the {} us asked for",
+                               estimate, most)};
   }
   return claim(start, attempt.id);
 }

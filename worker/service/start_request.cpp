@@ -238,6 +238,7 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
   request.send_until = to_offset(start.send_until());
   request.priority = start.admission().priority();
+  request.max_ttft_us = max_ttft_us(start);
   request.cache_root = start.cache().root();
   request.cache_store = !start.cache().no_store();
   set_sampling(g, facts, request);
@@ -266,12 +267,9 @@ int64_t prompt_tokens(const v1::Start& start) {
                                         : int64_t{start.input().ids_size()};
 }
 
-int64_t rows_to_prefill(const v1::Start& start) {
-  int64_t least = std::numeric_limits<int64_t>::max();
-  for (const v1::Delivered& choice : start.resume().choices()) {
-    if (choice.end() == v1::END_UNSPECIFIED) least = std::min<int64_t>(least, choice.ids_size());
-  }
-  return prompt_tokens(start) + (least == std::numeric_limits<int64_t>::max() ? 0 : least);
+int64_t max_ttft_us(const v1::Start& start) {
+  const v1::Admission& admission = start.admission();
+  return admission.must_queue() ? 0 : int64_t{admission.max_est_ttft_us()};
 }
 
 std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& facts) {

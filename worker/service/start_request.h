@@ -32,8 +32,7 @@ std::vector<int32_t> first_offsets(const v1::Start& start);
 
 // Prompt tokens that `start` announces or carries.
 int64_t prompt_tokens(const v1::Start& start);
-// Rows to compute before its first choice draws, if nothing of them is cached: the prompt, and what
-// the choice that goes on soonest has delivered.
-int64_t rows_to_prefill(const v1::Start& start);
+// Beyond which it is to be refused; 0: never for its time.
+int64_t max_ttft_us(const v1::Start& start);
 
 }  // namespace bessemer
