@@ -182,7 +182,8 @@ class Lane {
       default:
         event.what = Failed{Fault::device, "gone"};
     }
-    core_->on_event(1, event, now_);
+    if (core_->on_event(1, event, now_)) return;
+    if (host_.orphan && host_.orphan->id == request.id) host_.orphan->tail.note(event);
   }
 
   FuzzedDataProvider& data_;
