@@ -68,7 +68,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("max_watches", config.max_watches, "load watches at once");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
-  visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session");
+  visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session, for its router to come back");
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
 }
 

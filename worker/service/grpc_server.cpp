@@ -33,7 +33,6 @@ class GrpcServer final : public WorkerServer {
       : host_(options.host),
         wanted_port_(options.port),
         session_limits_(options.session),
-        hub_(hub),
         clock_(clock),
         sessions_(make_session_service(facts, session_limits_,
                                        static_cast<size_t>(options.max_lanes), hub, clock)),
@@ -52,7 +51,6 @@ class GrpcServer final : public WorkerServer {
   const std::string host_;
   const int32_t wanted_port_;
   const SessionLimits session_limits_;
-  Hub& hub_;
   const Clock& clock_;
   // The services outlive the server, and wait in their destructors for the last OnDone, which may
   // come after Shutdown.
@@ -105,7 +103,6 @@ void GrpcServer::run_ticks() {
     const TimePoint now = clock_.now();
     sessions_->on_tick(now);
     state_->on_tick(now);
-    hub_.on_tick(now);
     lock.lock();
   }
 }

@@ -26,19 +26,39 @@ std::vector<EngineEvent>& events_for(std::vector<Parcel>& parcels,
 
 }  // namespace
 
+// A route outlives its attempt's last event until that has arrived: on its way a sink may have
+// handed the attempt on.
 void Hub::deliver(StepId step, std::vector<EngineEvent> events) {
+  std::vector<uint64_t> over;
+  for (const EngineEvent& event : events) {
+    if (is_terminal(event)) over.push_back(key(event.attempt));
+  }
+  forward(step, std::move(events), nullptr);
+  std::lock_guard lock(mutex_);
+  for (const uint64_t attempt : over) routes_.erase(attempt);
+}
+
+void Hub::pass_on(StepId step, std::vector<EngineEvent> events, const EventSink* from) {
+  forward(step, std::move(events), from);
+}
+
+void Hub::forward(StepId step, std::vector<EngineEvent> events, const EventSink* from) {
   std::vector<Parcel> parcels;
   {
     std::lock_guard lock(mutex_);
     for (EngineEvent& event : events) {
       const auto route = routes_.find(key(event.attempt));
-      if (route == routes_.end()) continue;
-      const std::shared_ptr<EventSink> sink = route->second;
-      if (is_terminal(event)) routes_.erase(route);
-      if (sink) events_for(parcels, sink).push_back(std::move(event));
+      if (route == routes_.end() || route->second.get() == from) continue;
+      events_for(parcels, route->second).push_back(std::move(event));
     }
   }
   for (const Parcel& parcel : parcels) parcel.sink->deliver(step, parcel.events);
+}
+
+void Hub::reroute(AttemptId attempt, std::shared_ptr<EventSink> sink) {
+  std::lock_guard lock(mutex_);
+  const auto route = routes_.find(key(attempt));
+  if (route != routes_.end()) route->second = std::move(sink);
 }
 
 bool Hub::submit(Request request, std::shared_ptr<EventSink> sink) {
@@ -58,27 +78,10 @@ void Hub::drain() {
   engine_->drain();
 }
 
-void Hub::orphan(const std::vector<AttemptId>& attempts, TimePoint until) {
+std::shared_ptr<EventSink> Hub::sink_of(AttemptId attempt) const {
   std::lock_guard lock(mutex_);
-  for (const AttemptId attempt : attempts) {
-    const auto route = routes_.find(key(attempt));
-    if (route == routes_.end()) continue;
-    route->second = nullptr;
-    orphans_.emplace(until, attempt);
-  }
-}
-
-void Hub::on_tick(TimePoint now) {
-  std::vector<AttemptId> due;
-  {
-    std::lock_guard lock(mutex_);
-    const auto end = orphans_.upper_bound(now);
-    for (auto at = orphans_.begin(); at != end; ++at) {
-      if (routes_.contains(key(at->second))) due.push_back(at->second);
-    }
-    orphans_.erase(orphans_.begin(), end);
-  }
-  for (const AttemptId attempt : due) engine_->cancel(attempt);
+  const auto route = routes_.find(key(attempt));
+  return route == routes_.end() ? nullptr : route->second;
 }
 
 size_t Hub::alive() const {
