@@ -19,6 +19,12 @@ enum Code : int {
   kUnauthenticated = 16,
 };
 
+// What official clients of the REST API retry by themselves, unless they are told not to.
+bool retryable(const ApiError& error) {
+  const bool passing = error.status == 408 || error.status == 429 || error.status >= 500;
+  return passing && error.retryable;
+}
+
 std::string details_of(const ApiError& error) {
   v1::ErrorDetail detail;
   detail.set_http_status(error.status);
@@ -26,7 +32,7 @@ std::string details_of(const ApiError& error) {
   detail.set_param(error.param.value_or(""));
   detail.set_code(error.code.value_or(""));
   detail.set_retry_after_ms(error.retry_after_ms.value_or(0));
-  detail.set_retryable(error.retryable);
+  detail.set_retryable(retryable(error));
   v1::StatusDetails status;
   status.set_code(grpc_code(error.status));
   status.set_message(error.message);
@@ -72,7 +78,7 @@ HttpResponse rpc_error_response(const ApiError& error) {
   response.headers = {{"grpc-status", std::to_string(grpc_code(error.status))},
                       {"grpc-message", error.message},
                       {"grpc-status-details-bin", details_of(error)}};
-  if (!error.retryable) {
+  if (!retryable(error)) {
     response.headers.emplace_back("grpc-retry-pushback-ms", kNever);
   } else if (error.retry_after_ms) {
     response.headers.emplace_back("grpc-retry-pushback-ms", std::to_string(*error.retry_after_ms));

@@ -143,6 +143,7 @@ TEST_F(RpcTest, ErrorsAreThoseOfRest) {
   EXPECT_EQ(all.detail().param(), "temperature");
   EXPECT_EQ(all.detail().type(), "invalid_request_error");
   EXPECT_EQ(all.detail().http_status(), 400);
+  EXPECT_FALSE(all.detail().retryable());
 }
 
 struct BadRequest {

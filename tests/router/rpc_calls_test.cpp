@@ -15,6 +15,7 @@ TEST_F(RpcTest, NoWorkerIsUnavailableAndSaysWhenToComeBack) {
   EXPECT_EQ(all.status.error_code(), StatusCode::UNAVAILABLE);
   EXPECT_EQ(all.detail().type(), "service_unavailable");
   EXPECT_GT(all.detail().retry_after_ms(), 0);
+  EXPECT_TRUE(all.detail().retryable());
   EXPECT_EQ(all.trailing.count("grpc-retry-pushback-ms"), 1u);
 }
 
