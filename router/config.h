@@ -24,6 +24,12 @@ struct RouterConfig {
   int32_t request_timeout_ms = 600'000;   // a request's whole life
   std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
   int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
+  int32_t grpc_port = -1;                 // of bessemer.v1.Inference; 0: any free one; -1: none
+
+  // What is written down of requests
+  std::string access_log;     // a file, or "-": standard output; empty: none
+  std::string otlp_endpoint;  // http://host:port of an OpenTelemetry collector; empty: no traces
+  double trace_sample_ratio = 1;  // of the requests that come without a trace
 
   // Workers
   std::vector<std::string> workers;  // host:port of each

@@ -12,12 +12,16 @@
 
 #include "common/address.h"
 #include "common/log.h"
+#include "common/server_address.h"
 #include "common/version.h"
 #include "router/cluster/discovery.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/model_text.h"
+#include "router/endpoints/record.h"
+#include "router/endpoints/rpc_status.h"
 #include "router/endpoints/table.h"
 #include "router/http/server.h"
+#include "router/rpc/server.h"
 
 namespace bessemer {
 namespace {
@@ -51,19 +55,23 @@ HttpServerOptions http_options(const RouterConfig& config) {
   return options;
 }
 
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 FleetOptions fleet_options(const RouterConfig& config, size_t cores) {
   FleetOptions options;
   options.workers = config.workers;
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
-  char name[256] = {};
-  if (gethostname(name, sizeof name - 1) == 0) options.node = name;
+  options.node = host_name();
   return options;
 }
 
-// Errors of the HTTP layer in the API's shape.
-HttpResponse render_http_error(int status, std::string_view message, size_t body_limit) {
+// An error of a front itself.
+ApiError front_error(int status, std::string_view message, size_t body_limit) {
   const std::string text(message);
   ApiError error;
   if (status == 413) {
@@ -76,12 +84,7 @@ HttpResponse render_http_error(int status, std::string_view message, size_t body
     error = malformed_body(text);
     error.status = status;
   }
-  return error_response(error);
-}
-
-void count_http_error(RouterContext& context, size_t core, int status) {
-  if (core == kAcceptor) return context.turned_away.add();
-  context.cores[core]->stats.count_request(no_endpoint(), status);
+  return error;
 }
 
 class RouterImpl final : public Router {
@@ -102,28 +105,32 @@ class RouterImpl final : public Router {
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
+    context_.options.trace_sample_ratio = config.trace_sample_ratio;
     context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
     context_.kv_pledged = std::make_unique<KvIndex>(http.cores, random_seed(), kMaxPledgeBytes);
     FleetOptions fleet = fleet_options(config, http.cores);
     fleet.kv_index = context_.kv_index.get();
     fleet.kv_pledged = context_.kv_pledged.get();
     context_.fleet = Fleet::create(fleet, hooks());
+    if (config.grpc_port < 0) return;
+    const RpcServerOptions rpc{config.host, static_cast<uint16_t>(config.grpc_port), http.limits};
+    rpc_ = RpcServer::create(rpc, server_->cores());
   }
   ~RouterImpl() override;
 
-  Status listen() {
-    return server_->start([this](ExchangePtr exchange) { dispatch(context_, std::move(exchange)); },
-                          [this](size_t core, int status, std::string_view message) {
-                            count_http_error(context_, core, status);
-                            return render_http_error(status, message, body_limit_);
-                          });
-  }
+  Status open_logs(const RouterConfig& config);
+  Status listen();
   uint16_t port() const override { return server_->port(); }
+  uint16_t grpc_port() const override { return rpc_ == nullptr ? 0 : rpc_->port(); }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }
-  void abort_requests() override { server_->abort_all(); }
+  void abort_requests() override;
+  void reopen_logs() override {
+    if (context_.access_log != nullptr) context_.access_log->reopen();
+  }
 
  private:
+  ApiError refuse(const char* front, size_t core, int status, std::string_view message);
   FleetHooks hooks();
   void publish(const ClusterViewPtr& view);
   void deliver(std::vector<CoreBatch>& batches);
@@ -131,9 +138,51 @@ class RouterImpl final : public Router {
   std::unique_ptr<HttpServer> server_;  // its cores outlive all that is posted to them
   RouterContext context_;
   const size_t body_limit_;
+  std::unique_ptr<RpcServer> rpc_;  // null: gRPC is off
 };
 
+Status RouterImpl::open_logs(const RouterConfig& config) {
+  if (!config.access_log.empty()) {
+    ASSIGN_OR_RETURN(context_.access_log, AccessLog::open(config.access_log));
+  }
+  if (config.otlp_endpoint.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ServerAddress collector, parse_server_url(config.otlp_endpoint));
+  OtlpResource resource;
+  resource.version = kVersion;
+  resource.host = host_name();
+  resource.instance = fmt::format("{}-{}-{:08x}", resource.host, getpid(), random_seed() >> 32);
+  context_.exporter = SpanExporter::start(collector, resource);
+  return absl::OkStatus();
+}
+
+Status RouterImpl::listen() {
+  RETURN_IF_ERROR(server_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::http, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return error_response(refuse("http", core, status, message));
+      }));
+  if (rpc_ == nullptr) return absl::OkStatus();
+  return rpc_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::grpc, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return rpc_error_response(refuse("grpc", core, status, message));
+      });
+}
+
+// What a front refuses by itself is counted and written down like everything else.
+ApiError RouterImpl::refuse(const char* front, size_t core, int status, std::string_view message) {
+  if (core == kAcceptor) {
+    context_.turned_away.add();
+  } else {
+    context_.cores[core]->stats.count_request(no_endpoint(), status);
+  }
+  const ApiError error = front_error(status, message, body_limit_);
+  write_down_refusal(context_, front, error);
+  return error;
+}
+
 RouterImpl::~RouterImpl() {
+  if (rpc_ != nullptr) rpc_->stop();
   server_->stop();
   context_.pool.reset();
   context_.fleet.reset();
@@ -166,8 +215,14 @@ void RouterImpl::deliver(std::vector<CoreBatch>& batches) {
 
 void RouterImpl::begin_drain() {
   context_.draining = true;
+  if (rpc_ != nullptr) rpc_->drain();
   server_->drain();
   server_->stop_accepting();
+}
+
+void RouterImpl::abort_requests() {
+  server_->abort_all();
+  if (rpc_ != nullptr) rpc_->abort_all();
 }
 
 // ---- the process ----
@@ -177,13 +232,23 @@ sigset_t stop_signals() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
+}
+
+// Waits for the signal to stop; meanwhile SIGHUP opens the logs anew.
+void wait_for_stop(Router& router, const sigset_t& signals) {
+  for (int signal = SIGHUP; signal == SIGHUP;) {
+    sigwait(&signals, &signal);
+    if (signal == SIGHUP) router.reopen_logs();
+  }
 }
 
 // True when a stop signal comes within `limit`.
 bool signal_within(const sigset_t& signals, milliseconds limit) {
   const timespec time{limit.count() / 1000, (limit.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &time) > 0;
+  const int signal = sigtimedwait(&signals, nullptr, &time);
+  return signal > 0 && signal != SIGHUP;
 }
 
 void announce(const RouterConfig& config, uint16_t port) {
@@ -212,6 +277,7 @@ void drain(Router& router, const sigset_t& signals, milliseconds grace) {
 StatusOr<std::unique_ptr<Router>> Router::start(const RouterConfig& config) {
   RETURN_IF_ERROR(validate(config));
   auto router = std::make_unique<RouterImpl>(config, http_options(config));
+  RETURN_IF_ERROR(router->open_logs(config));
   RETURN_IF_ERROR(router->listen());
   return std::unique_ptr<Router>(std::move(router));
 }
@@ -231,8 +297,9 @@ int run_router(const RouterConfig& config) {
   log().info("router listens on {}, {} workers, policy {}",
              host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
   announce(config, (*router)->port());
-  int signal = 0;
-  sigwait(&signals, &signal);
+  if ((*router)->grpc_port() != 0)
+    log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
+  wait_for_stop(**router, signals);
   log().info("draining: {} requests are live", (*router)->live_requests());
   drain(**router, signals, milliseconds(config.drain_ms));
   router->reset();

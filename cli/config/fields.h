@@ -96,6 +96,17 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("cors_origins", config.cors_origins,
           "browser origins that may use the API; *: every one");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
+  visitor(
+      "grpc_port", config.grpc_port,
+      "port of bessemer.v1.Inference over gRPC, on the same address; 0: any free one; -1: none");
+  visitor("access_log", config.access_log,
+          "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
+          "default: none");
+  visitor("otlp_endpoint", config.otlp_endpoint,
+          "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP; default: "
+          "none");
+  visitor("trace_sample_ratio", config.trace_sample_ratio,
+          "share of the requests without a traceparent of their own that are traced");
   visitor("cache_dir", config.cache_dir,
           "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd,
