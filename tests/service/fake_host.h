@@ -25,6 +25,7 @@ class FakeHost final : public SessionHost {
     if (!orphan || orphan->request_id != request_id || orphan->epoch != epoch) return std::nullopt;
     return std::exchange(orphan, std::nullopt);
   }
+  void abandon(AttemptId attempt) override { abandoned.push_back(attempt); }
   EngineStats stats() const override { return engine; }
   GrantShare grant_share() const override { return share; }
   bool draining() const override { return drains; }
@@ -36,6 +37,7 @@ class FakeHost final : public SessionHost {
   std::vector<Request> submitted;
   std::vector<std::pair<AttemptId, std::vector<int32_t>>> cancelled;
   std::vector<std::pair<AttemptId, int32_t>> credited;
+  std::vector<AttemptId> abandoned;
 
  private:
   uint64_t next_ = 1;

@@ -19,13 +19,14 @@ using std::chrono::milliseconds;
 // Counts what comes; one lane.
 class Counter final : public EventSink {
  public:
-  void deliver(StepId, std::span<const EngineEvent> events) override {
+  std::vector<EngineEvent> deliver(StepId, std::span<const EngineEvent> events) override {
     for (const EngineEvent& event : events) {
       if (const auto* t = std::get_if<Tokens>(&event.what))
         tokens += static_cast<int64_t>(t->ids.size());
       if (std::holds_alternative<Done>(event.what)) ++done;
       if (std::holds_alternative<Rejected>(event.what)) ++rejected;
     }
+    return {};
   }
   std::atomic<int64_t> tokens{0}, done{0}, rejected{0};
 };

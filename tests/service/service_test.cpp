@@ -342,6 +342,26 @@ TEST_F(ServiceTest, OrphansThatNobodyAttachesToAreCancelled) {
   EXPECT_EQ(answer.rejected->reason(), v1::REJECT_NOT_FOUND);
 }
 
+// Nothing of it is left, and the worker goes on.
+TEST_F(ServiceTest, AnAttachThatCannotBeGoneOnWithEndsTheAttempt) {
+  start();
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 2000);
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(asked));
+  Answer answer;
+  read_answer(*lane, 1, answer, 3);
+  answer.ids[0].resize(1999);  // more than was said
+  ASSERT_TRUE(lane->send(attach_frame(2, asked.start(), answer)));
+  Answer refused;
+  read_answer(*lane, 2, refused);
+  ASSERT_TRUE(refused.rejected);
+  EXPECT_TRUE(idle(client_->watch(50, idle).back()));
+  ASSERT_TRUE(lane->send(start_frame(3, kPrompt, 4)));
+  Answer other;
+  read_answer(*lane, 3, other);
+  EXPECT_TRUE(other.done);
+}
+
 TEST_F(ServiceTest, ASilentRoutersAttemptsAreKeptForIt) {
   start({"lease_ms=600"});
   const v1::RouterFrame asked = start_frame(1, kPrompt, 30);

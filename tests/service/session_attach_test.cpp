@@ -74,10 +74,10 @@ TEST_F(SessionTest, AttachRefusesWhatItCannotGoOnWith) {
   other.set_epoch(1);
   attach(1, other, {0});
   EXPECT_EQ(rejection().reason(), v1::REJECT_NOT_FOUND);
-  EXPECT_THAT(host_.cancelled, IsEmpty());  // it may still be asked for
+  EXPECT_THAT(host_.abandoned, IsEmpty());  // it may still be asked for
   attach(2, first, {3});                    // more than was ever said
   EXPECT_EQ(rejection().reason(), v1::REJECT_NOT_FOUND);
-  ASSERT_EQ(host_.cancelled.size(), 1u);
+  EXPECT_THAT(host_.abandoned, ElementsAre(host_.submitted[0].id));
   attach(3, first, {0});
   EXPECT_EQ(rejection().reason(), v1::REJECT_NOT_FOUND);
   attach(3, first, {0});
@@ -94,6 +94,7 @@ TEST_F(SessionTest, AttachOfAnEpochThatWasReplacedIsStale) {
   start(later);
   attach(2, first, {0});
   EXPECT_EQ(rejection().reason(), v1::REJECT_STALE_EPOCH);
+  EXPECT_THAT(host_.abandoned, ElementsAre(host_.submitted[0].id));
 }
 
 TEST_F(SessionTest, ChoicesThatTheRouterHasGivenUpAreCancelledWithTheAttach) {

@@ -13,7 +13,7 @@ uint64_t share(int64_t room, size_t lanes) {
 
 bool is_low(uint64_t granted, uint64_t brought, uint64_t share) {
   const uint64_t left = granted - std::min(granted, brought);
-  return share > 0 && left * 2 < share + 1;
+  return share > 0 && left * 2 < share;
 }
 
 }  // namespace

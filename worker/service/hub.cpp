@@ -2,12 +2,18 @@
 
 #include <utility>
 
+#include "common/check.h"
+
 namespace bessemer {
 namespace {
 
 uint64_t key(AttemptId attempt) {
   return static_cast<uint64_t>(attempt);
 }
+
+// An attempt changes hands by a frame each time, so within one pass hardly ever twice. More than
+// this is a sink that gives back what is its own.
+constexpr int kMostHands = 10'000;
 
 // The events of one lane; a worker has a handful of lanes, so a list beats a map.
 struct Parcel {
@@ -33,26 +39,31 @@ void Hub::deliver(StepId step, std::vector<EngineEvent> events) {
   for (const EngineEvent& event : events) {
     if (is_terminal(event)) over.push_back(key(event.attempt));
   }
-  forward(step, std::move(events), nullptr);
+  for (int hands = 0; !events.empty(); ++hands) {
+    CHECK(hands < kMostHands);
+    events = deliver_once(step, std::move(events));
+  }
   std::lock_guard lock(mutex_);
   for (const uint64_t attempt : over) routes_.erase(attempt);
 }
 
-void Hub::pass_on(StepId step, std::vector<EngineEvent> events, const EventSink* from) {
-  forward(step, std::move(events), from);
-}
-
-void Hub::forward(StepId step, std::vector<EngineEvent> events, const EventSink* from) {
+std::vector<EngineEvent> Hub::deliver_once(StepId step, std::vector<EngineEvent> events) {
   std::vector<Parcel> parcels;
   {
     std::lock_guard lock(mutex_);
     for (EngineEvent& event : events) {
       const auto route = routes_.find(key(event.attempt));
-      if (route == routes_.end() || route->second.get() == from) continue;
+      if (route == routes_.end() || route->second == nullptr) continue;
       events_for(parcels, route->second).push_back(std::move(event));
     }
   }
-  for (const Parcel& parcel : parcels) parcel.sink->deliver(step, parcel.events);
+  std::vector<EngineEvent> given_back;
+  for (const Parcel& parcel : parcels) {
+    for (EngineEvent& event : parcel.sink->deliver(step, parcel.events)) {
+      given_back.push_back(std::move(event));
+    }
+  }
+  return given_back;
 }
 
 void Hub::reroute(AttemptId attempt, std::shared_ptr<EventSink> sink) {

@@ -17,7 +17,9 @@ namespace bessemer {
 class EventSink {
  public:
   virtual ~EventSink() = default;
-  virtual void deliver(StepId step, std::span<const EngineEvent> events) = 0;
+  // Gives back the events of attempts that it has handed on (and rerouted) since the pass began.
+  [[nodiscard]] virtual std::vector<EngineEvent> deliver(StepId step,
+                                                         std::span<const EngineEvent> events) = 0;
   // Another lane will take this attempt up: whoever has it makes it an orphan. Not on the engine
   // thread, and with no lane's lock held.
   virtual void surrender(AttemptId attempt) { (void)attempt; }
@@ -31,11 +33,9 @@ class Hub {
 
   // The engine's sink: sorts the events by lane. Those of unknown attempts are dropped.
   void deliver(StepId step, std::vector<EngineEvent> events);
-  // For a sink that got events of attempts which it has handed on meanwhile: they go where their
-  // attempts are now, if that is not `from`. On the thread of deliver(), so that order is kept.
-  void pass_on(StepId step, std::vector<EngineEvent> events, const EventSink* from);
-  // From the next pass on this attempt's events go to `sink`. What the present pass has sorted
-  // already still comes to the sink before, which passes it on.
+  // From the next pass on this attempt's events go to `sink`, or nowhere. What the present pass has
+  // sorted already still comes to the sink before, which gives it back, and then to the new one:
+  // all on the engine thread, so that order is kept.
   void reroute(AttemptId attempt, std::shared_ptr<EventSink> sink);
 
   AttemptId new_attempt() {
@@ -59,13 +59,14 @@ class Hub {
   size_t alive() const;
 
  private:
-  void forward(StepId step, std::vector<EngineEvent> events, const EventSink* from);
+  // What is given back.
+  std::vector<EngineEvent> deliver_once(StepId step, std::vector<EngineEvent> events);
 
   Engine* engine_ = nullptr;
   std::atomic<uint64_t> next_attempt_{1};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;
-  std::unordered_map<uint64_t, std::shared_ptr<EventSink>> routes_;  // by AttemptId
+  std::unordered_map<uint64_t, std::shared_ptr<EventSink>> routes_;  // by AttemptId; null: nobody's
 };
 
 }  // namespace bessemer

@@ -17,6 +17,7 @@ void Orphans::take_in(std::vector<Orphan> orphans, TimePoint until) {
     const AttemptId id = orphan.id;
     if (entries_.size() >= kMaxOrphans) {
       hub_.cancel(id, {});
+      hub_.reroute(id, nullptr);
       continue;
     }
     // Another epoch's attempt of the same request was replaced, and so cancelled, long ago.
@@ -56,27 +57,25 @@ void Orphans::on_tick(TimePoint now) {
 }
 
 Orphans::Entries::iterator Orphans::drop(Entries::iterator at) {
+  hub_.reroute(at->second.orphan.id, nullptr);
   by_request_.erase(at->second.orphan.request_id);
   return entries_.erase(at);
 }
 
-// What was given away while this was on its way is its new owner's.
-void Orphans::deliver(StepId step, std::span<const EngineEvent> events) {
+std::vector<EngineEvent> Orphans::deliver(StepId, std::span<const EngineEvent> events) {
   std::vector<EngineEvent> of_others;
-  {
-    std::lock_guard lock(mutex_);
-    for (const EngineEvent& event : events) {
-      const auto at = entries_.find(key(event.attempt));
-      if (at == entries_.end()) {
-        of_others.push_back(event);
-      } else if (std::holds_alternative<Rejected>(event.what)) {
-        drop(at);  // it never ran: to be started again, here or elsewhere
-      } else {
-        at->second.orphan.tail.note(event);
-      }
+  std::lock_guard lock(mutex_);
+  for (const EngineEvent& event : events) {
+    const auto at = entries_.find(key(event.attempt));
+    if (at == entries_.end()) {
+      of_others.push_back(event);
+    } else if (std::holds_alternative<Rejected>(event.what)) {
+      drop(at);  // it never ran: to be started again, here or elsewhere
+    } else {
+      at->second.orphan.tail.note(event);
     }
   }
-  if (!of_others.empty()) hub_.pass_on(step, std::move(of_others), this);
+  return of_others;
 }
 
 size_t Orphans::count() const {

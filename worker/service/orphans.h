@@ -44,7 +44,8 @@ class Orphans final : public EventSink, public std::enable_shared_from_this<Orph
   std::optional<Orphan> give(const std::string& request_id, uint32_t epoch,
                              std::shared_ptr<EventSink> sink);
   void on_tick(TimePoint now);
-  void deliver(StepId step, std::span<const EngineEvent> events) override;
+  [[nodiscard]] std::vector<EngineEvent> deliver(StepId step,
+                                                 std::span<const EngineEvent> events) override;
   size_t count() const;
 
  private:
@@ -53,6 +54,7 @@ class Orphans final : public EventSink, public std::enable_shared_from_this<Orph
     TimePoint until{};
   };
   using Entries = std::unordered_map<uint64_t, Entry>;  // by AttemptId
+  // Nothing more of it is heard.
   Entries::iterator drop(Entries::iterator at);
 
   Hub& hub_;

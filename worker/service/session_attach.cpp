@@ -55,13 +55,14 @@ void SessionCore::on_attach(const v1::Attach& attach, TimePoint now) {
                   now);
   }
   if (!fence_.holds(orphan->request_id, orphan->id)) {
+    host_.abandon(orphan->id);
     return reject(handle, {v1::REJECT_STALE_EPOCH, "a later epoch of this request was started"},
                   now);
   }
   const std::vector<uint32_t> offsets(attach.next_offset().begin(), attach.next_offset().end());
   const auto missed = orphan->tail.since(offsets, orphan->id);
   if (!missed) {
-    host_.cancel(orphan->id, {});
+    host_.abandon(orphan->id);
     return reject(handle,
                   {v1::REJECT_NOT_FOUND,
                    "what came behind these offsets is kept no longer: start it again, with resume"},

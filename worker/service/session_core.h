@@ -45,6 +45,8 @@ class SessionHost {
   virtual void credit(AttemptId attempt, int32_t send_until) = 0;
   // The orphan of this request and epoch: its events come to this lane from now on.
   virtual std::optional<Orphan> adopt(const std::string& request_id, uint32_t epoch) = 0;
+  // Cancels what was adopted and cannot be gone on with: none of its events is wanted.
+  virtual void abandon(AttemptId attempt) = 0;
   virtual EngineStats stats() const = 0;
   // What this lane may bring beyond what it has brought.
   virtual GrantShare grant_share() const = 0;

@@ -32,7 +32,7 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
 
  private:
   // EventSink, on the engine thread.
-  void deliver(StepId step, std::span<const EngineEvent> events) override;
+  std::vector<EngineEvent> deliver(StepId step, std::span<const EngineEvent> events) override;
   // EventSink, on the thread of another lane's read.
   void surrender(AttemptId attempt) override;
   // SessionHost, called by the core under mutex_.
@@ -41,6 +41,7 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
   void cancel(AttemptId attempt, std::span<const int32_t> choices) override;
   void credit(AttemptId attempt, int32_t send_until) override;
   std::optional<Orphan> adopt(const std::string& request_id, uint32_t epoch) override;
+  void abandon(AttemptId attempt) override;
   EngineStats stats() const override;
   GrantShare grant_share() const override;
   bool draining() const override;
@@ -192,17 +193,15 @@ void Lane::OnWriteDone(bool ok) {
 }
 
 // What was on its way here while its attempt changed hands is another's by now.
-void Lane::deliver(StepId step, std::span<const EngineEvent> events) {
+std::vector<EngineEvent> Lane::deliver(StepId step, std::span<const EngineEvent> events) {
   std::vector<EngineEvent> of_others;
-  {
-    std::lock_guard lock(mutex_);
-    const TimePoint now = home_.clock.now();
-    for (const EngineEvent& event : events) {
-      if (!core_.on_event(step, event, now)) of_others.push_back(event);
-    }
-    pump();
+  std::lock_guard lock(mutex_);
+  const TimePoint now = home_.clock.now();
+  for (const EngineEvent& event : events) {
+    if (!core_.on_event(step, event, now)) of_others.push_back(event);
   }
-  if (!of_others.empty()) home_.hub.pass_on(step, std::move(of_others), this);
+  pump();
+  return of_others;
 }
 
 void Lane::surrender(AttemptId attempt) {
@@ -284,6 +283,10 @@ void Lane::credit(AttemptId attempt, int32_t send_until) {
 }
 std::optional<Orphan> Lane::adopt(const std::string& request_id, uint32_t epoch) {
   return home_.orphans->give(request_id, epoch, shared_from_this());
+}
+void Lane::abandon(AttemptId attempt) {
+  home_.hub.cancel(attempt, {});
+  home_.hub.reroute(attempt, nullptr);
 }
 GrantShare Lane::grant_share() const {
   if (home_.hub.draining()) return {};
