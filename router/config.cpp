@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/server_address.h"
 #include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
 
@@ -28,6 +29,15 @@ Status check_tls(const RouterConfig& config) {
       "peer_cert, peer_key and peer_ca go together: give all three, or none");
 }
 
+Status validate_traces(const RouterConfig& config) {
+  if (!(config.trace_sample_ratio >= 0 && config.trace_sample_ratio <= 1)) {
+    return absl::InvalidArgumentError(
+        fmt::format("trace_sample_ratio must be from 0 to 1, not {}", config.trace_sample_ratio));
+  }
+  if (config.otlp_endpoint.empty()) return absl::OkStatus();
+  return annotate(parse_server_url(config.otlp_endpoint).status(), "otlp_endpoint");
+}
+
 }  // namespace
 
 Status validate(const RouterConfig& config) {
@@ -44,6 +54,7 @@ Status validate(const RouterConfig& config) {
            Bound{"drain_notice_ms", config.drain_notice_ms, 0, kDayMs},
            Bound{"drain_ms", config.drain_ms, 0, kDayMs},
            Bound{"dns_interval_ms", config.dns_interval_ms, 100, kDayMs},
+           Bound{"grpc_port", config.grpc_port, -1, 65535},
            Bound{"lanes", config.lanes, 0, 64},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
        }) {
@@ -53,6 +64,7 @@ Status validate(const RouterConfig& config) {
     }
   }
   RETURN_IF_ERROR(check_tls(config));
+  RETURN_IF_ERROR(validate_traces(config));
   RETURN_IF_ERROR(make_policy(config.policy).status());
   ASSIGN_OR_RETURN(const auto sources, parse_worker_sources(config.workers));
   const auto in_kubernetes = [](const WorkerSource& source) {

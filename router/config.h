@@ -27,6 +27,12 @@ struct RouterConfig {
   int32_t drain_notice_ms = 0;
   int32_t drain_ms = 30'000;      // then: how long streams may take to finish
   std::string tls_cert, tls_key;  // PEM files: HTTPS with this certificate; empty: plain HTTP
+  int32_t grpc_port = -1;         // of bessemer.v1.Inference; 0: any free one; -1: none
+
+  // What is written down of requests
+  std::string access_log;     // a file, or "-": standard output; empty: none
+  std::string otlp_endpoint;  // http://host:port of an OpenTelemetry collector; empty: no traces
+  double trace_sample_ratio = 1;  // of the requests that come without a trace
 
   // Workers
   std::vector<std::string> workers;  // where they are: see router/cluster/worker_source.h

@@ -9,13 +9,17 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/server_address.h"
 #include "common/version.h"
 #include "router/discovery/discovery.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/model_text.h"
+#include "router/endpoints/record.h"
+#include "router/endpoints/rpc_status.h"
 #include "router/endpoints/table.h"
 #include "router/http/server.h"
 #include "router/http/tls_context.h"
+#include "router/rpc/server.h"
 
 namespace bessemer {
 namespace {
@@ -56,6 +60,11 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   return settings;
 }
 
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
 FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerSource>& sources,
                            size_t cores) {
   FleetOptions options;
@@ -63,9 +72,12 @@ FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerS
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
-  char name[256] = {};
-  if (gethostname(name, sizeof name - 1) == 0) options.node = name;
+  options.node = host_name();
   return options;
+}
+
+TlsFiles front_files(const RouterConfig& config) {
+  return {"tls", config.tls_cert, config.tls_key, ""};
 }
 
 DiscoveryOptions discovery_options(const RouterConfig& config) {
@@ -76,8 +88,8 @@ DiscoveryOptions discovery_options(const RouterConfig& config) {
   return options;
 }
 
-// Errors of the HTTP layer in the API's shape.
-HttpResponse render_http_error(int status, std::string_view message, size_t body_limit) {
+// An error of a front itself.
+ApiError front_error(int status, std::string_view message, size_t body_limit) {
   const std::string text(message);
   ApiError error;
   if (status == 413) {
@@ -90,12 +102,7 @@ HttpResponse render_http_error(int status, std::string_view message, size_t body
     error = malformed_body(text);
     error.status = status;
   }
-  return error_response(error);
-}
-
-void count_http_error(RouterContext& context, size_t core, int status) {
-  if (core == kAcceptor) return context.turned_away.add();
-  context.cores[core]->stats.count_request(no_endpoint(), status);
+  return error;
 }
 
 class RouterImpl final : public Router {
@@ -117,27 +124,30 @@ class RouterImpl final : public Router {
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
+    context_.options.trace_sample_ratio = config.trace_sample_ratio;
     const auto sources = *parse_worker_sources(config.workers);  // validate() read them
     context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
+    context_.kv_pledged = std::make_unique<KvIndex>(http.cores, random_seed(), kMaxPledgeBytes);
     FleetOptions fleet = fleet_options(config, sources, http.cores);
     fleet.kv_index = context_.kv_index.get();
+    fleet.kv_pledged = context_.kv_pledged.get();
     fleet.credentials = std::move(peers);
     context_.fleet = Fleet::create(fleet, hooks());
     discovery_ = Discovery::create(
         discovery_options(config),
         [this](const std::vector<Member>& members) { context_.fleet->set_members(members); });
     discovery_->set_sources(sources);
+    if (config.grpc_port < 0) return;
+    const RpcServerOptions rpc{config.host, static_cast<uint16_t>(config.grpc_port), http.limits,
+                               front_files(config)};
+    rpc_ = RpcServer::create(rpc, server_->cores());
   }
   ~RouterImpl() override;
 
-  Status listen() {
-    return server_->start([this](ExchangePtr exchange) { dispatch(context_, std::move(exchange)); },
-                          [this](size_t core, int status, std::string_view message) {
-                            count_http_error(context_, core, status);
-                            return render_http_error(status, message, body_limit_);
-                          });
-  }
+  Status open_logs(const RouterConfig& config);
+  Status listen();
   uint16_t port() const override { return server_->port(); }
+  uint16_t grpc_port() const override { return rpc_ == nullptr ? 0 : rpc_->port(); }
   Status reload(const RouterConfig& config) override;
   Status reload_certificate() override {
     return tls_ == nullptr ? absl::OkStatus() : tls_->reload();
@@ -148,9 +158,13 @@ class RouterImpl final : public Router {
   }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }
-  void abort_requests() override { server_->abort_all(); }
+  void abort_requests() override;
+  void reopen_logs() override {
+    if (context_.access_log != nullptr) context_.access_log->reopen();
+  }
 
  private:
+  ApiError refuse(const char* front, size_t core, int status, std::string_view message);
   FleetHooks hooks();
   void publish(const ClusterViewPtr& view);
   void deliver(std::vector<CoreBatch>& batches);
@@ -160,8 +174,49 @@ class RouterImpl final : public Router {
   RouterContext context_;
   std::unique_ptr<Discovery> discovery_;
   std::atomic<size_t> body_limit_;
-  std::string policy_;  // in force
+  std::string policy_;              // in force
+  std::unique_ptr<RpcServer> rpc_;  // null: gRPC is off
 };
+
+Status RouterImpl::open_logs(const RouterConfig& config) {
+  if (!config.access_log.empty()) {
+    ASSIGN_OR_RETURN(context_.access_log, AccessLog::open(config.access_log));
+  }
+  if (config.otlp_endpoint.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ServerAddress collector, parse_server_url(config.otlp_endpoint));
+  OtlpResource resource;
+  resource.version = kVersion;
+  resource.host = host_name();
+  resource.instance = fmt::format("{}-{}-{:08x}", resource.host, getpid(), random_seed() >> 32);
+  context_.exporter = SpanExporter::start(collector, resource);
+  return absl::OkStatus();
+}
+
+Status RouterImpl::listen() {
+  RETURN_IF_ERROR(server_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::http, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return error_response(refuse("http", core, status, message));
+      }));
+  if (rpc_ == nullptr) return absl::OkStatus();
+  return rpc_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::grpc, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return rpc_error_response(refuse("grpc", core, status, message));
+      });
+}
+
+// What a front refuses by itself is counted and written down like everything else.
+ApiError RouterImpl::refuse(const char* front, size_t core, int status, std::string_view message) {
+  if (core == kAcceptor) {
+    context_.turned_away.add();
+  } else {
+    context_.cores[core]->stats.count_request(no_endpoint(), status);
+  }
+  const ApiError error = front_error(status, message, body_limit_);
+  write_down_refusal(context_, front, error);
+  return error;
+}
 
 Status RouterImpl::reload(const RouterConfig& config) {
   RETURN_IF_ERROR(validate(config));
@@ -181,6 +236,7 @@ Status RouterImpl::reload(const RouterConfig& config) {
 }
 
 RouterImpl::~RouterImpl() {
+  if (rpc_ != nullptr) rpc_->stop();
   server_->stop();
   discovery_.reset();
   context_.pool.reset();
@@ -215,8 +271,14 @@ void RouterImpl::deliver(std::vector<CoreBatch>& batches) {
 
 void RouterImpl::begin_drain() {
   context_.draining = true;
+  if (rpc_ != nullptr) rpc_->drain();
   server_->drain();
   server_->stop_accepting();
+}
+
+void RouterImpl::abort_requests() {
+  server_->abort_all();
+  if (rpc_ != nullptr) rpc_->abort_all();
 }
 
 }  // namespace
@@ -224,7 +286,7 @@ void RouterImpl::begin_drain() {
 StatusOr<std::unique_ptr<Router>> Router::start(const RouterConfig& config) {
   RETURN_IF_ERROR(validate(config));
   HttpServerOptions http = http_options(config);
-  const TlsFiles front{"tls", config.tls_cert, config.tls_key, ""};
+  const TlsFiles front = front_files(config);
   std::shared_ptr<TlsContext> tls;
   if (front.given()) {
     ASSIGN_OR_RETURN(tls, TlsContext::create(front));
@@ -233,6 +295,7 @@ StatusOr<std::unique_ptr<Router>> Router::start(const RouterConfig& config) {
   const TlsFiles peer{"peer", config.peer_cert, config.peer_key, config.peer_ca};
   ASSIGN_OR_RETURN(auto peers, load_peer_credentials(peer));
   auto router = std::make_unique<RouterImpl>(config, http, std::move(tls), std::move(peers));
+  RETURN_IF_ERROR(router->open_logs(config));
   RETURN_IF_ERROR(router->listen());
   return std::unique_ptr<Router>(std::move(router));
 }

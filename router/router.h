@@ -20,6 +20,7 @@ class Router {
   virtual ~Router() = default;
 
   virtual uint16_t port() const = 0;
+  virtual uint16_t grpc_port() const = 0;  // 0: gRPC is off
   // Takes over what may change while it runs: workers, policy, the limits and time-outs of the front,
   // cors_origins, max_waiting, request_timeout_ms. The rest of `config` is not looked at. An error
   // changes nothing.
@@ -34,6 +35,8 @@ class Router {
   virtual size_t live_requests() const = 0;
   // Gives every unanswered request its terminal error.
   virtual void abort_requests() = 0;
+  // The access log's file has been moved away: writes to a new one.
+  virtual void reopen_logs() = 0;
 };
 
 // Where a running router's configuration comes from when it is read again.
@@ -46,7 +49,7 @@ struct ConfigSource {
 
 // Binds, announces the port (RouterConfig::ready_fd), serves until SIGTERM or SIGINT, then drains:
 // no new requests, running streams may finish within drain_ms; a second signal stops at once. SIGHUP,
-// or a file that has changed, makes it read configuration and certificate again: what cannot be used
+// which opens the access log anew too, or a file that has changed, makes it read configuration and certificate again: what cannot be used
 // is refused with its reason, and what was in force stays. Must be called from the main thread before
 // any other exists. Returns the process's exit code: 0 after a stop, 1 when the router could not
 // start (the reason is logged).

@@ -110,6 +110,7 @@ void serve_until_stopped(Router& router, Rereader& rereader, const sigset_t& sig
   while (true) {
     const int signal = signal_within(signals, kFileLook);
     if (signal == SIGTERM || signal == SIGINT) return;
+    if (signal == SIGHUP) router.reopen_logs();
     rereader.look(router, signal == SIGHUP);
   }
 }
@@ -132,6 +133,8 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   log().info("router listens on {}, {} workers or sources of them, policy {}",
              host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
   announce(config, (*router)->port());
+  if ((*router)->grpc_port() != 0)
+    log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
   serve_until_stopped(**router, rereader, signals);
   log().info("draining: {} requests are live", (*router)->live_requests());
   drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));

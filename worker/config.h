@@ -47,8 +47,7 @@ struct WorkerConfig {
   int32_t max_lane_attempts = 1024;          // attempts alive on one lane
   std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with routers; empty: plain
   int32_t lease_ms = 3000;                   // a peer silent for this long is gone
-  int32_t orphan_ms =
-      0;  // how long attempts outlive their lane; without Attach nobody could take them up again
+  int32_t orphan_ms = 2000;  // how long attempts outlive their lane, for a router that attaches
   int32_t drain_ms = 30000;  // SIGTERM: how long running requests may take to finish
 };
 

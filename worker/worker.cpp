@@ -122,6 +122,8 @@ Status serve(const WorkerConfig& config, Worker& w) {
   server.session.lease_ms = config.lease_ms;
   server.session.orphan_ms = config.orphan_ms;
   server.session.max_attempts = config.max_lane_attempts;
+  server.session.grant.max_waiting = config.max_waiting;
+  server.session.grant.first_tokens = config.step_tokens;
   w.server = WorkerServer::make(server, w.facts, w.hub, w.clock);
   return w.server->start();
 }

@@ -72,7 +72,8 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("peer_key", config.peer_key, "PEM file with its private key");
   visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
-  visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session");
+  visitor("orphan_ms", config.orphan_ms,
+          "how long requests outlive a lost session, for its router to come back");
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
 }
 
@@ -113,9 +114,20 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("drain_notice_ms", config.drain_notice_ms,
           "on shutdown, how long /readyz fails before connections are refused, for load balancers");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
+  visitor(
+      "grpc_port", config.grpc_port,
+      "port of bessemer.v1.Inference over gRPC, on the same address; 0: any free one; -1: none");
   visitor("tls_cert", config.tls_cert,
           "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");
   visitor("tls_key", config.tls_key, "PEM file with its private key");
+  visitor("access_log", config.access_log,
+          "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
+          "default: none");
+  visitor("otlp_endpoint", config.otlp_endpoint,
+          "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP; default: "
+          "none");
+  visitor("trace_sample_ratio", config.trace_sample_ratio,
+          "share of the requests without a traceparent of their own that are traced");
   visitor("cache_dir", config.cache_dir,
           "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd,

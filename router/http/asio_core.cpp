@@ -17,10 +17,6 @@ constexpr auto kSweepInterval = std::chrono::milliseconds(200);
 
 }  // namespace
 
-std::string new_request_id(Random& random) {
-  return fmt::format("req-{:016x}{:08x}", random.next(), random.next() >> 32);
-}
-
 AsioCore::AsioCore(size_t index, const HttpLimits& limits, FrontShared& shared)
     : index_(index),
       limits_(limits),

@@ -21,9 +21,6 @@ namespace bessemer {
 class Connection;
 class TlsContext;
 
-// "req-" and 24 random hexadecimal digits.
-std::string new_request_id(Random& random);
-
 // What all cores of a server share.
 struct FrontShared {
   std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
@@ -67,7 +64,7 @@ class AsioCore final : public Core {
   }
   void adopt(std::shared_ptr<Connection> connection);
   void forget(const std::shared_ptr<Connection>& connection);
-  void count_request(int by) {
+  void count_request(int by) override {
     requests_.fetch_add(static_cast<size_t>(by), std::memory_order_relaxed);
   }
   // Called by the acceptor when it has chosen this core, so that a burst spreads.

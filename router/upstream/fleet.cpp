@@ -176,6 +176,7 @@ class FleetImpl final : public Fleet {
     if (!facts_.push_reserved({{}, MembersChanged{std::move(members)}}))
       log().debug("a change of members came too late");
   }
+  PledgeBook& pledges() override { return *follower_; }
   KvCounts kv_counts() const override { return follower_->counts(); }
 
  private:
@@ -220,8 +221,9 @@ class FleetImpl final : public Fleet {
 
 FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
     : options_(options), hooks_(std::move(hooks)), cache_(options.cache_folder) {
-  follower_ = KvFollower::create(
-      *options.kv_index, [this](const KvWanted& wanted) { facts_.push_reserved({{}, wanted}); });
+  follower_ =
+      KvFollower::create(*options.kv_index, *options.kv_pledged,
+                         [this](const KvWanted& wanted) { facts_.push_reserved({{}, wanted}); });
   registry_.set_members(options.members);
   move_members();
   publish();

@@ -26,11 +26,12 @@ bool is_suspect(Fault fault) {
 }
 
 // Rows to be computed before the request's choices draw: of the prompt once, and of what each has
-// answered elsewhere or lost to a preemption.
+// answered elsewhere or lost to a preemption. Nobody waits for those without credit.
 int64_t backlog_of(const ActiveRequest& request) {
+  if (request.is_parked()) return 0;
   int64_t sum = 0;
   for (const Sequence& s : request.choices) {
-    if (s.phase == Phase::ended) continue;
+    if (s.phase == Phase::ended || s.phase == Phase::parked) continue;
     if (request.prompt_done) {
       sum += std::max(s.rows_left() - 1, 0);
     } else if (s.choice != request.leader) {
@@ -74,10 +75,15 @@ void Scheduler::emit(const ActiveRequest& request, decltype(EngineEvent::what) w
 std::optional<Rejected> Scheduler::refusal_of(const Request& request) const {
   if (draining_) return Rejected{RejectReason::draining, "the worker is draining"};
   if (auto refusal = find_refusal(request, limits_)) return refusal;
-  const int32_t waiting = waiting_requests();
-  if (waiting < options_.max_waiting) return std::nullopt;
-  return Rejected{RejectReason::queue_full,
-                  std::to_string(waiting) + " requests are waiting, the limit of max_waiting"};
+  const int32_t waiting = waiting_requests(), parked = parked_requests();
+  if (waiting >= options_.max_waiting) {
+    return Rejected{RejectReason::queue_full,
+                    std::to_string(waiting) + " requests are waiting, the limit of max_waiting"};
+  }
+  if (parked < options_.max_parked) return std::nullopt;
+  return Rejected{
+      RejectReason::queue_full,
+      std::to_string(parked) + " requests wait for their receivers, the limit of max_parked"};
 }
 
 void Scheduler::add(Request request, TimePoint now) {
@@ -119,6 +125,7 @@ std::unique_ptr<ActiveRequest> Scheduler::make_active(Request request, TimePoint
   ActiveRequest& r = *active;
   r.request = std::move(request);
   r.request.max_tokens = output_limit(r.request, limits_);
+  if (r.request.send_until > 0) r.send_until = r.request.send_until;
   r.order = ++arrivals_;
   r.arrived = now;
   r.live = r.request.n;
@@ -215,8 +222,7 @@ void Scheduler::hand_over_prompt(ActiveRequest& request) {
   CHECK(heir != nullptr);
   request.leader = heir->choice;
   request.score_next = request.scored;
-  heir->phase = Phase::waiting;
-  waiting_.insert(*heir);
+  line_up(*heir);
 }
 
 void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
@@ -254,6 +260,7 @@ void Scheduler::end_request(ActiveRequest& request) {
 
 void Scheduler::leave_queues(Sequence& s) {
   if (s.phase == Phase::waiting) waiting_.erase(s);
+  if (s.phase == Phase::parked) parked_.erase(s);
   if (s.phase == Phase::pending) {
     pending_.erase(s);
     s.source = nullptr;
@@ -306,7 +313,7 @@ int64_t Scheduler::estimate_us(int64_t rows) const {
 }
 
 int32_t Scheduler::waiting_requests() const {
-  return static_cast<int32_t>(requests_.size()) - running_requests_;
+  return static_cast<int32_t>(requests_.size()) - running_requests_ - parked_requests();
 }
 
 EngineStats Scheduler::stats() const {
@@ -319,7 +326,9 @@ EngineStats Scheduler::stats() const {
   stats.kv_held = kv_.held_count();
   stats.kv_cached = kv_.cached_count();
   stats.kv_total = kv_.total();
-  stats.work_pending = has_requests();
+  stats.parked = parked_requests();
+  stats.work_pending =
+      !(running_.empty() && waiting_.empty() && pending_.empty() && in_flight_.empty());
   return stats;
 }
 

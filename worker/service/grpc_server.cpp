@@ -35,7 +35,6 @@ class GrpcServer final : public WorkerServer {
         wanted_port_(options.port),
         tls_(options.tls),
         session_limits_(options.session),
-        hub_(hub),
         clock_(clock),
         sessions_(make_session_service(facts, session_limits_,
                                        static_cast<size_t>(options.max_lanes), hub, clock)),
@@ -55,7 +54,6 @@ class GrpcServer final : public WorkerServer {
   const int32_t wanted_port_;
   const TlsFiles tls_;
   const SessionLimits session_limits_;
-  Hub& hub_;
   const Clock& clock_;
   // The services outlive the server, and wait in their destructors for the last OnDone, which may
   // come after Shutdown.
@@ -109,7 +107,6 @@ void GrpcServer::run_ticks() {
     const TimePoint now = clock_.now();
     sessions_->on_tick(now);
     state_->on_tick(now);
-    hub_.on_tick(now);
     lock.lock();
   }
 }
