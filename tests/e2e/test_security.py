@@ -7,7 +7,9 @@ import ssl
 import threading
 import time
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from certificates import Authority
 from cluster import small_model, wait_until
@@ -74,6 +76,20 @@ def test_https_with_a_certificate_that_is_replaced(stack, authority):
     plain.request("GET", "/health")
     answer = plain.getresponse()
     assert answer.status == 400 and "https://" in json.loads(answer.read())["error"]["message"]
+
+
+def test_grpc_clients_get_tls_too(stack, authority):
+    cert, key = authority.issue("front", "IP:127.0.0.1")
+    router = start_router(stack, "--grpc-port", 0, "--tls-cert", cert, "--tls-key", key)
+    router.wait_for_log("gRPC clients on ")
+    target = next(line for line in router.output if "gRPC clients on " in line).split()[-1]
+    trusted = grpc.ssl_channel_credentials(authority.cert.read_bytes())
+    with grpc.secure_channel(target, trusted) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    with grpc.insecure_channel(target) as channel, pytest.raises(grpc.RpcError) as refused:
+        health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 def test_routers_and_workers_know_each_other(stack, authority, tmp_path):
