@@ -67,7 +67,8 @@ def settle(cluster):
 
 
 def most_found_their_prefix(decisions):
-    """Prompts this short are cheap to compute anew: one may well go to a worker that has less to do."""
+    """Not all: prompts this short are cheap to compute anew, and a worker whose prefill speed is still what its first, cold step
+    measured looks so slow that some turns leave their prefix."""
     later = [turn for turns in decisions for turn in turns[1:]]
     return sum(int(turn["matched_tokens"]) > 0 for turn in later) >= len(later) * 3 / 4
 
