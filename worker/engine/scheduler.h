@@ -162,6 +162,7 @@ class Scheduler {
   const Limits limits_;
   const int32_t rows_, logit_rows_;  // of one step
   ChunkPace pace_;
+  double widest_rows_ = 0;          // of a step's prompts, of late
   KvSpace kv_;                      // outlives every table
   std::vector<int32_t> block_ids_;  // of the block that is being entered
   std::vector<Replaced> replaced_;  // by it
