@@ -7,6 +7,7 @@
 #include "common/server_address.h"
 #include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
+#include "router/telemetry/span_exporter.h"
 
 namespace bessemer {
 namespace {
@@ -35,7 +36,7 @@ Status validate_traces(const RouterConfig& config) {
         fmt::format("trace_sample_ratio must be from 0 to 1, not {}", config.trace_sample_ratio));
   }
   if (config.otlp_endpoint.empty()) return absl::OkStatus();
-  return annotate(parse_server_url(config.otlp_endpoint).status(), "otlp_endpoint");
+  return annotate(parse_server_url(config.otlp_endpoint, kOtlpPort).status(), "otlp_endpoint");
 }
 
 }  // namespace

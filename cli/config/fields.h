@@ -126,9 +126,10 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("access_log", config.access_log,
           "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
           "default: none");
-  visitor("otlp_endpoint", config.otlp_endpoint,
-          "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP; default: "
-          "none");
+  visitor(
+      "otlp_endpoint", config.otlp_endpoint,
+      "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP (port 4318 "
+      "where none is given); default: none");
   visitor("trace_sample_ratio", config.trace_sample_ratio,
           "share of the requests without a traceparent of their own that are traced");
   visitor("cache_dir", config.cache_dir,
