@@ -49,14 +49,14 @@ void announce(const RouterConfig& config, uint16_t port) {
 
 void drain(Router& router, const sigset_t& signals, milliseconds notice, milliseconds grace) {
   router.announce_drain();
+  bool hurry = false;  // a second signal ends both waits
   const auto noticed = std::chrono::steady_clock::now() + notice;
-  while (std::chrono::steady_clock::now() < noticed && !stop_within(signals, kDrainPoll)) {
-  }
+  while (!hurry && std::chrono::steady_clock::now() < noticed)
+    hurry = stop_within(signals, kDrainPoll);
   router.begin_drain();
   const auto until = std::chrono::steady_clock::now() + grace;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
-    if (stop_within(signals, kDrainPoll)) break;
-  }
+  while (!hurry && router.live_requests() > 0 && std::chrono::steady_clock::now() < until)
+    hurry = stop_within(signals, kDrainPoll);
   if (router.live_requests() == 0) return;
   log().warn("{} requests did not finish in time; they get an error", router.live_requests());
   router.abort_requests();

@@ -149,8 +149,9 @@ void AsioServer::place(AsioCore& core, tcp::socket socket) {
 }
 
 void AsioServer::turn_away(tcp::socket socket) {
-  if (shared_.tls != nullptr) return;  // a handshake only to say no would cost what there is not
+  // Counts it and writes it down, too.
   const HttpResponse response = shared_.render_error(kAcceptor, 503, "too many open connections");
+  if (shared_.tls != nullptr) return;  // a handshake only to say no would cost what there is not
   const std::string id = new_request_id(random_), date = http_date(std::time(nullptr));
   HeadOptions options{.request_id = id, .date = date};
   options.keep_alive = false;
