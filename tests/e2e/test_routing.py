@@ -26,16 +26,22 @@ def fields(header):
     return dict(field.split("=", 1) for field in header.split(" "))
 
 
-def first_turn(session):
+def first_turn(session, sentences):
     """Different from the first word on, so that sessions share nothing."""
-    return f"{session} is the number of this story. " + " ".join(f"Then {session} saw {i + session} trees." for i in range(12))
+    return f"{session} is the number of this story. " + " ".join(f"Then {session} saw {i + session} trees." for i in range(sentences))
+
+
+def sentences_for(cluster):
+    """So long that no queue of this few costs as much as computing it anew, where the context has room for it."""
+    return 120 if cluster.get("/v1/models")["data"][0]["max_model_len"] >= 4096 else 12
 
 
 def talk(cluster, sessions=SESSIONS, turns=TURNS):
     """Every session's turns, in rounds of all at once: each prompt is the one before, its answer, and a sentence more. Returns the
     header fields of every turn, by session, and what the workers had of the prompts."""
     name = cluster.get("/v1/models")["data"][0]["id"]
-    prompts = [first_turn(session) for session in range(sessions)]
+    sentences = sentences_for(cluster)
+    prompts = [first_turn(session, sentences) for session in range(sessions)]
     decisions, cached, asked = [[] for _ in prompts], 0, 0
 
     def ask(prompt):
@@ -66,23 +72,16 @@ def settle(cluster):
     wait_until(quiet, 10, "the index has caught up")
 
 
-def most_found_their_prefix(decisions):
-    """Not all: prompts this short are cheap to compute anew, and a worker whose prefill speed is still what its first, cold step
-    measured looks so slow that some turns leave their prefix."""
-    later = [turn for turns in decisions for turn in turns[1:]]
-    return sum(int(turn["matched_tokens"]) > 0 for turn in later) >= len(later) * 3 / 4
-
-
 def test_a_conversation_stays_where_its_prefix_is(model):
     with routed_cluster(model, "cache_aware") as cluster:
         decisions, cached, asked = talk(cluster)
-        assert most_found_their_prefix(decisions), decisions
-        moved = [turn for turns in decisions for turn in turns if turn["worker"] != turns[0]["worker"]]
-        assert len(moved) <= SESSIONS, decisions
+        for turns in decisions:
+            assert len({turn["worker"] for turn in turns}) == 1, decisions
+            assert all(int(turn["matched_tokens"]) > 0 for turn in turns[1:]), decisions
         assert any(turn["reason"] == "prefix" for turns in decisions for turn in turns), decisions
         assert len({turns[0]["worker"] for turns in decisions}) == 2, "what came at once was spread"
         assert cached > asked / 2
-        assert moved or metric(cluster, "recomputed_tokens_total") == 0
+        assert metric(cluster, "recomputed_tokens_total") == 0
         assert metric(cluster, "predicted_cached_tokens_total") == metric(cluster, "found_cached_tokens_total") == cached
         assert metric(cluster, "kv_workers_exact") == 2
         assert metric(cluster, "kv_resyncs_total") == 0
@@ -108,7 +107,9 @@ def test_a_restarted_worker_has_nothing_and_is_followed_again(model):
         cluster.wait_ready()
         wait_until(lambda: metric(cluster, "kv_workers_exact") == 2, 5, "both are known again")
         decisions, _, _ = talk(cluster)
-        assert most_found_their_prefix(decisions), decisions
+        for turns in decisions:
+            # A worker that a neighbour slows down may have refused for its time.
+            assert all(int(turn["matched_tokens"]) > 0 or turn["bounces"] != "0" for turn in turns[1:]), decisions
         assert metric(cluster, "missed_cached_tokens_total") == 0
 
 
@@ -130,4 +131,4 @@ def test_the_header_is_for_those_who_ask_where_it_is_configured(model, cluster, 
 def test_other_policies_serve(model, policy):
     with routed_cluster(model, policy) as cluster:
         talk(cluster, sessions=2, turns=1)
-        assert metric(cluster, "decisions_total") >= 2  # and one for each refusal
+        assert metric(cluster, "decisions_total") == 2
