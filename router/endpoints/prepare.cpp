@@ -65,14 +65,16 @@ MaybeError check_banned(const std::vector<std::vector<int32_t>>& banned) {
       "bad_words");
 }
 
-// Keeps the last tokens, as truncate_prompt_tokens asks.
-void truncate(const ValidRequest& request, int32_t max_model_len, std::vector<int32_t>& ids) {
-  if (!request.truncate_prompt_tokens) return;
+// Keeps the last tokens, as truncate_prompt_tokens asks; true where some were dropped.
+bool truncate(const ValidRequest& request, int32_t max_model_len, std::vector<int32_t>& ids) {
+  if (!request.truncate_prompt_tokens) return false;
   int64_t keep = *request.truncate_prompt_tokens;
   if (keep < 0)
     keep =
         std::max<int64_t>(int64_t{max_model_len} - std::max(request.max_tokens.value_or(1), 1), 1);
-  if (static_cast<int64_t>(ids.size()) > keep) ids.erase(ids.begin(), ids.end() - keep);
+  if (static_cast<int64_t>(ids.size()) <= keep) return false;
+  ids.erase(ids.begin(), ids.end() - keep);
+  return true;
 }
 
 // Fills in max_tokens, or says that it does not fit.
@@ -175,7 +177,8 @@ MaybeError fill(PreparedRequest& prepared) {
   if (error) return error;
   if ((error = check_sampling_ids(request.sampling, tokenizer.vocab_size()))) return error;
   for (auto& prompt : prepared.prompts) {
-    truncate(request, max_model_len, prompt.ids);
+    const bool cut = truncate(request, max_model_len, prompt.ids);
+    if (cut && request.echo) prompt.text = tokenizer.decode(prompt.ids, false);
     if ((error = fit(request, max_model_len, prompt))) return error;
     const v1::ModelCard& card = *prepared.model->card;
     prompt.chain = std::make_shared<const std::vector<uint64_t>>(

@@ -203,6 +203,19 @@ TEST(Prepare, TextsThatCannotFitAreRefusedByTheirBytes) {
       R"({"model":"mock","truncate_prompt_tokens":5,"prompt":")" + text + "\"}", mock_cluster())));
 }
 
+TEST(Prepare, EchoRepeatsWhatTruncationKept) {
+  const auto echoed = [](const std::string& prompt, const std::string& more) {
+    auto result =
+        prepare(ApiKind::completion,
+                R"({"model":"mock","echo":true,"prompt":)" + prompt + more + "}", mock_cluster());
+    return std::get<PreparedRequest>(result).prompts[0].text;
+  };
+  EXPECT_EQ(echoed(R"("abcdef")", R"(,"truncate_prompt_tokens":2)"), "ef");
+  EXPECT_EQ(echoed(R"("abcdef")", R"(,"truncate_prompt_tokens":6)"), "abcdef");
+  const auto id = [](char c) { return std::to_string(MockModel::kFirstByte + c); };
+  EXPECT_EQ(echoed("[" + id('a') + "," + id('b') + "]", R"(,"truncate_prompt_tokens":1)"), "b");
+}
+
 TEST(Prepare, ChatGoesThroughTheTemplate) {
   auto result =
       prepare(ApiKind::chat, R"({"model":"mock","messages":[{"role":"user","content":"a"}]})",
