@@ -706,6 +706,14 @@ TEST_F(GenerationTest, ModelsAndMetrics) {
   }));
 }
 
+TEST_F(GenerationTest, BeforeAnyWorkerHasJoinedModelsAreNotMissingButLate) {
+  config_.workers = {"127.0.0.1:1"};
+  start();
+  expect_error(get("/v1/models/mock"), 503, "service_unavailable");
+  EXPECT_TRUE(get("/v1/models/mock").headers.contains("retry-after"));
+  expect_error(post("/v1/chat/completions", kChat), 503, "service_unavailable");
+}
+
 TEST_F(GenerationTest, WorkersThatComeLaterAreFound) {
   auto& worker = add_worker();
   const int port_number = worker.port();
