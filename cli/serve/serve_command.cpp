@@ -137,7 +137,7 @@ Status check(const ServeConfig& config) {
         "use `bessemer router --workers HOST:PORT ...`");
   }
   RETURN_IF_ERROR(annotate(validate(config.router), "router"));
-  return annotate(validate(config.worker), "worker");
+  return validate(config.worker);  // says itself whose setting it is
 }
 
 std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) {
