@@ -69,7 +69,7 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
 // "Every interface" is no address to go to.
 std::string host_to_visit(const std::string& bound) {
   if (bound == "0.0.0.0") return "127.0.0.1";
-  return bound == "::" ? "::1" : bound;
+  return bound == "::" ? "::1" : address_to_bind(bound);
 }
 
 void announce(const RouterConfig& router, const std::string& model,
@@ -102,6 +102,7 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
     return absl::InvalidArgumentError("worker.model is decided by model (--model) here");
   ASSIGN_OR_RETURN(const ResolvedModel model, resolve_model(config.model, environment));
   config.worker.model_path = model.path;
+  RETURN_IF_ERROR(check_host(config.router.host, "--host"));
   RETURN_IF_ERROR(check(config));
   std::vector<std::string> addresses;
   ASSIGN_OR_RETURN(const std::vector<ChildSpec> workers, worker_specs(config, model, addresses));

@@ -59,6 +59,7 @@ def test_print_config_flags_win_over_the_file(tmp_path):
     (["serve", "--worker.step-tokens", "0"], "step_tokens"),
     (["worker", "--kv-dtype", "f8"], "kv_dtype"),
     (["router", "--policy", "best"], "best"),
+    (["router", "--host", "localhorst"], "host must be an IP address of this machine"),
     (["serve", "--worker.kv-dtype", "f8"], "bessemer: worker: kv_dtype"),
 ])
 def test_print_config_refuses_what_the_command_would(args, hint):

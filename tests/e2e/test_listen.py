@@ -6,7 +6,8 @@ import pytest
 from cluster import BINARY, Cluster, default_model
 
 
-@pytest.mark.parametrize("host, visited", [("::1", "::1"), ("::", "::1"), ("0.0.0.0", "127.0.0.1")])
+@pytest.mark.parametrize("host, visited", [("::1", "::1"), ("::", "::1"), ("0.0.0.0", "127.0.0.1"),
+                                           ("localhost", "127.0.0.1")])
 def test_where_it_can_be_reached_is_printed(model, host, visited):
     with Cluster(model, workers=1, flags=["--host", host, "--worker.host", "::1"]) as cluster:
         assert cluster.host == visited
