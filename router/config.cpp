@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/ports.h"
 #include "common/server_address.h"
 #include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
@@ -64,6 +65,7 @@ Status validate(const RouterConfig& config) {
                                                     bound.low, bound.high, bound.value));
     }
   }
+  RETURN_IF_ERROR(check_host(config.host, "host"));
   RETURN_IF_ERROR(check_tls(config));
   RETURN_IF_ERROR(validate_traces(config));
   RETURN_IF_ERROR(make_policy(config.policy).status());

@@ -132,6 +132,11 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   }
   log().info("router listens on {}, {} workers or sources of them, policy {}",
              host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
+  if (config.workers.empty()) {
+    log().warn(
+        "no workers are named, so that every request gets a 503: say where they are with "
+        "--workers HOST:PORT ... or `workers` in the file");
+  }
   announce(config, (*router)->port());
   if ((*router)->grpc_port() != 0)
     log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
