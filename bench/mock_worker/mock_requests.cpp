@@ -181,7 +181,7 @@ void MockEngine::tell_all(const MockAttempt& attempt, const v1::Attach& from,
 void MockEngine::attach(const std::shared_ptr<MockSink>& sink, const v1::Attach& attach) {
   std::lock_guard lock(mutex_);
   const auto at = std::ranges::find_if(attempts_, [&](const MockAttempt& one) {
-    return one.sink != sink && one.epoch == attach.epoch() && one.request_id == attach.request_id();
+    return one.epoch == attach.epoch() && one.request_id == attach.request_id();
   });
   if (at == attempts_.end() ||
       static_cast<size_t>(attach.next_offset_size()) != at->choices.size()) {
