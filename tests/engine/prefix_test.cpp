@@ -343,6 +343,38 @@ TEST_F(Prefixes, TheBacklogLeavesOutWhatNobodyWillCompute) {
   expect_right_answers();
 }
 
+TEST_F(Prefixes, TheEstimateKnowsWhatIsCached) {
+  add(sharing(1, 60, 1));
+  h_.run();  // its 61 rows took a millisecond
+  Request cached = sharing(2, 60, 1), cold = sharing(3, 0, 61), patient = cold;
+  cached.max_ttft_us = cold.max_ttft_us = 500;
+  patient.id = AttemptId{4};
+  patient.max_ttft_us = 1500;
+  add(cached);
+  h_.scheduler.add(cold, h_.now);
+  add(patient);
+  h_.run();
+  EXPECT_THAT(h_.all<Admitted>(2), SizeIs(1));
+  ASSERT_THAT(h_.all<Rejected>(3), SizeIs(1));
+  EXPECT_EQ(h_.all<Rejected>(3)[0].reason, RejectReason::too_slow);
+  EXPECT_NEAR(static_cast<double>(h_.all<Rejected>(3)[0].est_ttft_us), 1000.0 * 62 / 61, 1);
+  ASSERT_THAT(h_.all<Admitted>(4), SizeIs(1));
+  EXPECT_NEAR(static_cast<double>(h_.all<Admitted>(4)[0].est_ttft_us), 1000.0 * 62 / 61, 1);
+  expect_right_answers();
+}
+
+TEST_F(Prefixes, TheTailsOfCachedPromptsDoNotMakeItLookSlow) {
+  add(sharing(1, 60, 1));
+  h_.run();
+  const double speed = h_.scheduler.stats().prefill_tokens_per_s;
+  EXPECT_NEAR(speed, 61'000, 1);
+  for (uint64_t id = 2; id <= 60; ++id) {
+    add(sharing(id, 60, 1, 1));
+    h_.run();
+  }
+  EXPECT_GT(h_.scheduler.stats().prefill_tokens_per_s, 0.9 * speed);
+}
+
 TEST_F(Prefixes, OffMeansOff) {
   Harness h(Harness::limits(), {.prefix_cache = false});
   for (uint64_t id = 1; id <= 2; ++id) {

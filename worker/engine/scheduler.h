@@ -80,6 +80,11 @@ class Scheduler {
   };
 
   // scheduler.cpp: requests and choices
+  std::optional<Rejected> refusal_of(const Request& request) const;
+  std::unique_ptr<ActiveRequest> make_active(Request request, TimePoint now);
+  static void take_up(Sequence& sequence, Resumed& before);
+  void begin(ActiveRequest& request, TimePoint now);
+  static Sequence* heir_of(ActiveRequest& request);
   void emit(const ActiveRequest& request, decltype(EngineEvent::what) what);
   void fail(ActiveRequest& request, Fault fault, const std::string& detail);
   void end_choice(Sequence& sequence, EndReason reason, int32_t stop_id, TimePoint now);
@@ -90,6 +95,7 @@ class Scheduler {
   void end_request(ActiveRequest& request);
   void retire_ended();
   int64_t backlog_tokens() const;
+  int64_t estimate_us(int64_t rows) const;
   int32_t waiting_requests() const;
 
   // scheduler_plan.cpp
