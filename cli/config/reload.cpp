@@ -11,7 +11,7 @@
 namespace bessemer {
 namespace {
 
-// The logging of ProcessFlags is reloadable too: log_level.
+// log_level is taken over too, by the command itself.
 constexpr std::array<std::string_view, 14> kReloadable = {
     "workers",
     "policy",
@@ -42,7 +42,11 @@ std::vector<SettingPointer> pointers_to(RouterConfig& config) {
 
 }  // namespace
 
-bool is_reloadable(const std::string& name) {
+std::span<const std::string_view> reloadable_settings() {
+  return kReloadable;
+}
+
+bool is_reloadable(std::string_view name) {
   return std::ranges::find(kReloadable, name) != kReloadable.end();
 }
 
