@@ -56,7 +56,6 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   settings.request_timeout = milliseconds(config.request_timeout_ms);
   settings.max_waiting = config.max_waiting;
   settings.cors_origins = config.cors_origins;
-  settings.trace_sample_ratio = config.trace_sample_ratio;
   settings.decision_headers = config.decision_headers;
   settings.trace_sample_ratio = config.trace_sample_ratio;
   return settings;
