@@ -38,21 +38,17 @@ class CacheAware final : public Policy {
     cold_costs_.clear();
     for (const auto& one : candidates) {
       const double others = queue_seconds(one) + company_seconds(one, weights_.horizon_steps);
-      costs_.push_back(others + price * own_seconds(one, missing(one, input)));
+      costs_.push_back(others + price * own_seconds(one, missing_tokens(one, input)));
       cold_costs_.push_back(others + price * own_seconds(one, input.prompt_tokens));
     }
     Choice choice = pick(candidates, input, random);
-    const Candidate& chosen = candidates[choice.index];
     choice.seconds = costs_[choice.index];
     choice.next_seconds = least_but(costs_, choice.index);
-    choice.ttft_seconds = queue_seconds(chosen) + prefill_seconds(chosen, missing(chosen, input));
+    choice.ttft_seconds = ttft_seconds(candidates[choice.index], input);
     return choice;
   }
 
  private:
-  static int64_t missing(const Candidate& one, const PlacementInput& input) {
-    return std::max<int64_t>(input.prompt_tokens - one.matched_tokens, 0);
-  }
   double own_seconds(const Candidate& one, int64_t tokens) const {
     return prefill_seconds(one, tokens) +
            weights_.regret * prefill_seconds(one, evicted_tokens(one, tokens));

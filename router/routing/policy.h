@@ -71,8 +71,7 @@ class Policy {
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name);
 std::vector<std::string> policy_names();
 
-// What cache_aware weighs with; cache_aware.cpp has the formula. The defaults are what the simulator
-// found best (tests/sim).
+// What cache_aware weighs with; cache_aware.cpp has the formula.
 struct CostWeights {
   double queue_rank = 0;  // whose queue is lambda: 0 the shortest, 0.5 the median, 1 the longest
   double scarcity = 1;    // of lambda
