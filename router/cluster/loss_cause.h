@@ -10,7 +10,7 @@ enum class LossCause : uint8_t {
   crash,     // the worker's process is gone, or another one answers in its place
   lease,     // the worker was silent for its lease
   stuck,     // the worker has work and takes no step (stuck_detector.h)
-  protocol,  // it broke the session's rules: a gap in the tokens, a choice nobody asked for
+  protocol,  // it broke the session's rules: a gap in the tokens, an end that never came
   failed,    // it said so itself, and that another may succeed
   handoff,   // it handed the attempt over
 };

@@ -11,20 +11,10 @@
 namespace bessemer {
 namespace {
 
-constexpr size_t kMaxIdBytes = 5;              // a varint of 32 bits
-constexpr size_t kFrameHeadBytes = 64;         // tags and lengths around the ids of a frame
-constexpr size_t kPartHeadBytes = 24;          // likewise around those of a resumed choice
-constexpr uint32_t kNothingMore = UINT32_MAX;  // of a choice, in Attach::next_offset
+constexpr size_t kMaxIdBytes = 5;       // a varint of 32 bits
+constexpr size_t kFrameHeadBytes = 64;  // tags and lengths around the ids of a frame
+constexpr size_t kPartHeadBytes = 24;   // likewise around those of a resumed choice
 constexpr int kCoreShift = 48;  // a core owns 2^48 serials: at a million a second, nine years
-
-uint64_t packed(AttemptKey key) {
-  DCHECK(key.serial < (uint64_t{1} << kCoreShift));
-  return (uint64_t{key.core} << kCoreShift) | key.serial;
-}
-
-bool contains(const google::protobuf::RepeatedField<uint32_t>& values, uint32_t value) {
-  return std::find(values.begin(), values.end(), value) != values.end();
-}
 
 using Ids = google::protobuf::RepeatedField<uint32_t>;
 
@@ -81,13 +71,22 @@ LaneProtocol::LaneProtocol(const LaneOptions& options, TimePoint now)
   hello->set_max_attempts(static_cast<uint32_t>(options.max_attempts));
 }
 
+uint64_t LaneProtocol::packed(AttemptKey key) {
+  DCHECK(key.serial < (uint64_t{1} << kCoreShift));
+  return (uint64_t{key.core} << kCoreShift) | key.serial;
+}
+
+bool LaneProtocol::peer_offers(uint32_t feature) const {
+  return std::ranges::find(peer_.features(), feature) != peer_.features().end();
+}
+
 // ---- from the request path ----
 
 Status LaneProtocol::check_start(const v1::Start& start) const {
   if (!hello_received_) return absl::UnavailableError("the worker has not said Hello");
   if (draining_) return absl::UnavailableError("the worker is draining");
   for (const uint32_t feature : start.required_features()) {
-    if (!contains(peer_.features(), feature)) {
+    if (!peer_offers(feature)) {
       return absl::UnimplementedError(fmt::format("the worker lacks feature {}", feature));
     }
   }
@@ -107,6 +106,8 @@ Status LaneProtocol::start(AttemptKey key, v1::Start start) {
   RETURN_IF_ERROR(check_start(start));
   LaneAttempt attempt{key, start.request_id(), start.epoch(), first_choices(start), {}};
   attempt.send_until = start.send_until();
+  // A worker keeps nothing of a request whose prompt it scores.
+  attempt.can_ask = can_attach() && !start.generate().has_prompt_logprobs();
   std::vector<Ids> parts = take_ids(start);
   const size_t others =
       start.ByteSizeLong() + kFrameHeadBytes + kPartHeadBytes * (parts.size() - 1);
@@ -119,7 +120,7 @@ Status LaneProtocol::start(AttemptKey key, v1::Start start) {
   Upload rest = put_back(start, parts, (frame_bytes_ - others) / kMaxIdBytes);
   if (!rest.pieces.empty()) {
     const auto chunks = static_cast<uint32_t>(Feature::chunked_input);
-    if (!contains(peer_.features(), chunks))
+    if (!peer_offers(chunks))
       return absl::UnimplementedError("the worker takes no prompt longer than one frame");
     start.set_chunked(true);
     start.add_required_features(chunks);
@@ -219,6 +220,7 @@ void LaneProtocol::erase(uint64_t handle) {
   if (found == attempts_.end()) return;
   if (!found->second.sent) drop_unsent(handle);
   handles_.erase(packed(found->second.key));
+  aliases_.erase(found->second.former);
   attempts_.erase(found);
   const auto upload = std::find_if(uploads_.begin(), uploads_.end(),
                                    [&](const Upload& one) { return one.attempt == handle; });
@@ -248,6 +250,7 @@ bool LaneProtocol::next_frame(v1::RouterFrame& out) {
     starts_.pop_front();
     return true;
   }
+  if (next_ask(out)) return true;
   if (uploads_.empty()) return false;
   next_chunk(out);
   return true;
@@ -300,62 +303,25 @@ void LaneProtocol::abandon(LossCause cause, const std::string& reason, Deliverie
     out.add(attempt.key, AttemptLost{shared, cause});
     if (attempt.sent) queue_cancel(handle, {});
   }
+  forget_all();
+}
+
+void LaneProtocol::forget_all() {
   attempts_.clear();
   handles_.clear();
+  aliases_.clear();
+  credits_.clear();
+  asks_.clear();
   starts_.clear();
   uploads_.clear();
   queued_bytes_ = 0;
-}
-
-bool LaneProtocol::can_attach() const {
-  return hello_received_ && peer_.orphan_ms() != 0 &&
-         contains(peer_.features(), static_cast<uint32_t>(Feature::attach));
-}
-
-std::vector<LaneAttempt> LaneProtocol::suspend(const std::string& reason, Deliveries& out) {
-  std::vector<LaneAttempt> orphans;
-  if (can_attach()) {
-    for (const Upload& upload : uploads_) attempts_.at(upload.attempt).sent = false;  // in part
-    std::erase_if(attempts_, [&](auto& entry) {
-      if (entry.second.sent) orphans.push_back(std::move(entry.second));
-      return entry.second.sent;
-    });
-  }
-  close(LossCause::lane, reason, out);
-  return orphans;
-}
-
-void LaneProtocol::attach(std::vector<LaneAttempt> attempts) {
-  CHECK(hello_received_);
-  for (auto& attempt : attempts) {
-    const uint64_t handle = ++last_handle_;
-    auto* attach = urgent_.emplace_back().mutable_attach();
-    attach->set_attempt(handle);
-    attach->set_request_id(attempt.request_id);
-    attach->set_epoch(attempt.epoch);
-    for (const auto& choice : attempt.choices) {
-      attach->add_next_offset(choice.ended || choice.cancelled ? kNothingMore : choice.next);
-    }
-    if (!attempt.cancelled.empty()) queue_cancel(handle, std::exchange(attempt.cancelled, {}));
-    attempt.attached = true;
-    if (attempt.send_until != 0) credits_.insert(handle);  // the last one may have been lost
-    attempt.ping = last_nonce_;
-    attempt.idle_words = 0;
-    CHECK(handles_.emplace(packed(attempt.key), handle).second);
-    attempts_.emplace(handle, std::move(attempt));
-  }
 }
 
 void LaneProtocol::close(LossCause cause, const std::string& reason, Deliveries& out) {
   const auto shared = std::make_shared<const std::string>(reason);
   for (const auto& [handle, attempt] : attempts_) out.add(attempt.key, AttemptLost{shared, cause});
-  attempts_.clear();
-  handles_.clear();
-  credits_.clear();
+  forget_all();
   urgent_.clear();
-  starts_.clear();
-  uploads_.clear();
-  queued_bytes_ = 0;
   hello_received_ = false;
 }
 

@@ -9,9 +9,9 @@
 //       offset is the next one; of a resumed attempt the first is the one behind what it was
 //       started with. A lower offset is a duplicate and dropped; a higher one is a gap and loses
 //       the attempt.
-//   L4  The outgoing queue is bounded; beyond it start() refuses. Cancels, credits, pings and Hello
-//       always fit: each attempt has at most one cancel a choice and one credit, each peer's ping
-//       one answer.
+//   L4  The outgoing queue is bounded; beyond it start() refuses. Cancels, credits, Attaches, pings
+//       and Hello always fit: each attempt has at most one cancel a choice, one credit and one
+//       Attach, each peer's ping one answer.
 //   L5  A frame that breaks the protocol is an error and ends the lane; what stood before the fault
 //       in it has been delivered.
 //   L6  What a worker with no work owes will not come: two answers in a row to pings that left
@@ -21,6 +21,12 @@
 //       same incarnation, exactly behind what was delivered: suspend() hands it out, attach() takes
 //       it in. What the worker repeats of it is dropped; if the worker does not know it any more, it
 //       is lost.
+//   L8  An attempt that a busy worker says nothing of is asked for: an Attach on its own lane, under
+//       a new handle, when three answers in a row to pings that left behind its Start came with
+//       nothing of it in between, and the worker has taken kQuietSteps between the first and the
+//       last. The worker goes on from what was delivered, so that what was lost comes again and one
+//       that is only late loses nothing; or it does not know the attempt, which is lost then. Until
+//       it has answered, what comes under the old handle counts too.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -63,9 +69,14 @@ struct LaneAttempt {
   std::vector<uint32_t> cancelled;  // choices, while no lane could be told
   uint32_t send_until = 0;          // the last credit; 0: no limit
   bool sent = false;                // its Start has left
-  bool attached = false;            // to this lane, from another
+  bool can_ask = false;             // L8: its worker keeps what it says of it
+  bool attached = false;            // its handle is that of an Attach,
+  bool asked = false;               // and that was one to its own lane
+  uint64_t former = 0;              // its handle before that Attach, until it is answered; 0: none
   uint64_t ping = 0;                // the last one that left before all of its input had
   int32_t idle_words = 0;           // since anything came of it
+  int32_t quiet_words = 0;          // likewise, whether the worker is idle or not
+  uint64_t quiet_steps = 0;         // that the first of these said
 };
 
 class LaneProtocol {
@@ -127,7 +138,10 @@ class LaneProtocol {
     size_t bytes = 0;
   };
   using Ids = google::protobuf::RepeatedField<uint32_t>;
+  using Attempts = std::unordered_map<uint64_t, LaneAttempt>;  // by handle
 
+  static uint64_t packed(AttemptKey key);
+  bool peer_offers(uint32_t feature) const;
   Status check_start(const v1::Start& start) const;
   static size_t bytes_of(const Upload& upload);
   static Upload put_back(v1::Start& start, std::vector<Ids>& parts, size_t room);
@@ -140,12 +154,17 @@ class LaneProtocol {
   Status receive_choice_end(uint64_t handle, const v1::ChoiceEnd& end, bool& counts,
                             Deliveries& out);
   void receive_row(uint64_t handle, TokenRow row, Deliveries& out);
+  Attempts::iterator heard_of(uint64_t handle);
   void lose(uint64_t handle, LossCause cause, const std::string& reason, Deliveries& out);
   void erase(uint64_t handle);
+  void forget_all();
   void drop_unsent(uint64_t handle);
   void queue_cancel(uint64_t handle, const std::vector<uint32_t>& choices);
   static bool waits_for_credit(const LaneAttempt& attempt);
+  static bool is_overdue(LaneAttempt& attempt, uint64_t steps);
   bool next_credit(v1::RouterFrame& out);
+  bool next_ask(v1::RouterFrame& out);
+  void write_attach(LaneAttempt& attempt, uint64_t handle, v1::RouterFrame& out) const;
   void next_chunk(v1::RouterFrame& out);
 
   static constexpr uint32_t kProtocol = 1;
@@ -158,10 +177,12 @@ class LaneProtocol {
   bool hello_received_ = false, draining_ = false;
   uint64_t last_handle_ = 0, last_nonce_ = 0;
   TimePoint opened_, last_received_, last_ping_;
-  std::unordered_map<uint64_t, LaneAttempt> attempts_;  // by handle
-  std::unordered_map<uint64_t, uint64_t> handles_;      // (core, serial) packed -> handle
-  std::deque<v1::RouterFrame> urgent_;                  // Hello, pings, cancels
-  std::set<uint64_t> credits_;                          // attempts whose send_until is to be told
+  Attempts attempts_;
+  std::unordered_map<uint64_t, uint64_t> handles_;  // (core, serial) packed -> handle
+  std::deque<v1::RouterFrame> urgent_;              // Hello, pings, cancels
+  std::set<uint64_t> credits_;                      // attempts whose send_until is to be told
+  std::set<uint64_t> asks_;                         // attempts that are to be asked for (L8)
+  std::unordered_map<uint64_t, uint64_t> aliases_;  // LaneAttempt::former -> handle
   std::deque<Outgoing> starts_;
   std::deque<Upload> uploads_;  // the front one has the next turn
   size_t queued_bytes_ = 0;

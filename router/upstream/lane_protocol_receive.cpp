@@ -124,12 +124,14 @@ void LaneProtocol::receive_ping(const v1::Ping& ping, Deliveries& out) {
     answer->set_reply(true);
     return;
   }
-  // L6. A worker that says no number of steps does not say whether it has work either.
+  // L6 and L8. A worker that says no number of steps does not say whether it has work either.
   const bool idle = !ping.work_pending() && ping.engine_steps() != 0;
   std::vector<uint64_t> owed;
   for (auto& [handle, attempt] : attempts_) {
     const bool owes = attempt.sent && ping.nonce() > attempt.ping && !waits_for_credit(attempt);
     attempt.idle_words = idle && owes ? attempt.idle_words + 1 : 0;
+    if (!owes) attempt.quiet_words = 0;
+    if (owes && is_overdue(attempt, ping.engine_steps())) asks_.insert(handle);
     if (attempt.idle_words >= kIdleWords) owed.push_back(handle);
   }
   for (const uint64_t handle : owed)
@@ -166,14 +168,15 @@ Status LaneProtocol::receive_step(const std::shared_ptr<const v1::WorkerFrame>& 
 
 // L3.
 void LaneProtocol::receive_row(uint64_t handle, TokenRow row, Deliveries& out) {
-  const auto found = attempts_.find(handle);
+  const auto found = heard_of(handle);
   if (found == attempts_.end()) return;  // cancelled, or an epoch that is over
   LaneAttempt& attempt = found->second;
   const auto index = static_cast<size_t>(row.choice);
-  const auto lost = [&](const std::string& why) { lose(handle, LossCause::protocol, why, out); };
+  const auto lost = [&](const std::string& why) {
+    lose(found->first, LossCause::protocol, why, out);
+  };
   if (index >= attempt.choices.size()) return lost("a token of a choice that was not asked for");
   LaneAttempt::Choice& choice = attempt.choices[index];
-  attempt.idle_words = 0;
   const auto offset = static_cast<uint32_t>(row.offset);
   if (offset < choice.next) return;
   if (choice.ended) return lost("a token behind the end of its choice");
@@ -184,13 +187,13 @@ void LaneProtocol::receive_row(uint64_t handle, TokenRow row, Deliveries& out) {
 }
 
 Status LaneProtocol::receive_event(const v1::Event& event, Deliveries& out) {
-  const uint64_t handle = event.attempt();
-  const auto found = attempts_.find(handle);
+  const auto found = heard_of(event.attempt());
   if (found == attempts_.end()) return absl::OkStatus();
+  const uint64_t handle = found->first;
   LaneAttempt& attempt = found->second;
-  attempt.idle_words = 0;
-  if (attempt.attached && event.has_rejected()) {
-    lose(handle, LossCause::lane, event.rejected().detail(), out);
+  if (event.has_rejected() && attempt.attached && handle == event.attempt()) {
+    const LossCause cause = attempt.asked ? LossCause::protocol : LossCause::lane;
+    lose(handle, cause, event.rejected().detail(), out);
     return absl::OkStatus();
   }
   bool counts = true;

@@ -1,5 +1,6 @@
 #include "router/upstream/lane_protocol.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -336,6 +337,167 @@ TEST_F(LaneProtocolTest, AWorkerWithoutWorkOwesNothingMore) {
   EXPECT_FALSE(answer(false));
   EXPECT_TRUE(answer(false));
   EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+// A worker that keeps what it says, and steps on for others while nothing comes of ours.
+class QuietAttemptTest : public LaneProtocolTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(take().has_hello());
+    const auto hello = hello_frame();
+    hello->mutable_hello()->add_features(static_cast<uint32_t>(Feature::attach));
+    hello->mutable_hello()->set_orphan_ms(2000);
+    ASSERT_TRUE(receive(hello).ok());
+  }
+  // A ping and its answer, a second later and `steps` further on. True: an Attach is due.
+  bool word(uint64_t steps = 2) {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    const auto ping = take();
+    EXPECT_TRUE(ping.has_ping());
+    auto frame = make_frame();
+    *frame->mutable_ping() = ping.ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(steps_ += steps);
+    frame->mutable_ping()->set_work_pending(true);
+    EXPECT_TRUE(receive(frame).ok());
+    asked_ = take();
+    return asked_.has_attach();
+  }
+  Status row(uint64_t handle, uint32_t offset, uint32_t choice = 0) {
+    auto frame = make_frame();
+    add_row(*frame->mutable_step(), handle, choice, offset, {4});
+    return receive(frame);
+  }
+  Status event(uint64_t handle, const std::function<void(v1::Event&)>& fill) {
+    auto frame = make_frame();
+    auto* event = frame->mutable_step()->add_after();
+    event->set_attempt(handle);
+    fill(*event);
+    return receive(frame);
+  }
+  Status admitted(uint64_t handle) {
+    return event(handle, [](v1::Event& event) { event.mutable_admitted(); });
+  }
+
+  uint64_t steps_ = 100;
+  v1::RouterFrame asked_;
+};
+
+TEST_F(QuietAttemptTest, IsAskedForOnItsOwnLaneAndGoesOn) {
+  auto limited = start_of(3, 2);
+  limited.set_request_id("sixteen bytes...");
+  limited.set_epoch(5);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  const uint64_t handle = take().start().attempt();
+  ASSERT_TRUE(row(handle, 0, 1).ok());
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(word());
+  const v1::Attach& attach = asked_.attach();
+  EXPECT_GT(attach.attempt(), handle);
+  EXPECT_EQ(attach.request_id(), "sixteen bytes...");
+  EXPECT_EQ(attach.epoch(), 5u);
+  ASSERT_EQ(attach.next_offset_size(), 2);
+  EXPECT_EQ(attach.next_offset(0), 0u);
+  EXPECT_EQ(attach.next_offset(1), 1u);
+  ASSERT_TRUE(admitted(attach.attempt()).ok());
+  ASSERT_TRUE(row(attach.attempt(), 1, 1).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_EQ(ids_of(delivered()[0]), std::vector<uint32_t>{4});
+  lane_->cancel({0, 1}, {});
+  EXPECT_EQ(take().cancel().attempt(), attach.attempt());
+}
+
+TEST_F(QuietAttemptTest, WhatComesUnderTheOldHandleCountsUntilTheAnswer) {
+  const uint64_t handle = start(1);
+  while (!word()) continue;
+  const uint64_t later = asked_.attach().attempt();
+  ASSERT_TRUE(row(handle, 0).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(admitted(later).ok());
+  ASSERT_TRUE(row(handle, 1).ok());  // overtaken by the answer, which has it too
+  EXPECT_TRUE(delivered().empty());
+  ASSERT_TRUE(row(later, 1).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+  const uint64_t other = start(2);
+  while (!word()) continue;
+  const auto rejected = [](v1::Event& event) {
+    event.mutable_rejected()->set_reason(v1::REJECT_QUEUE_FULL);
+  };
+  ASSERT_TRUE(event(other, rejected).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_FALSE(is_lost(delivered()[0]));  // the answer to its Start
+}
+
+TEST_F(QuietAttemptTest, IsLostWhereTheWorkerDoesNotKnowIt) {
+  start(1);
+  while (!word()) continue;
+  const auto unknown = [](v1::Event& event) {
+    event.mutable_rejected()->set_reason(v1::REJECT_NOT_FOUND);
+    event.mutable_rejected()->set_detail("it has ended");
+  };
+  ASSERT_TRUE(event(asked_.attach().attempt(), unknown).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(is_lost(delivered()[0]));
+  EXPECT_EQ(std::get<AttemptLost>(delivered()[0].what).cause, LossCause::protocol);
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(QuietAttemptTest, IsAskedForAgainWhenTheAnswerIsLostToo) {
+  start(1);
+  while (!word()) continue;
+  const uint64_t first = asked_.attach().attempt();
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(word());
+  EXPECT_GT(asked_.attach().attempt(), first);
+  ASSERT_TRUE(row(asked_.attach().attempt(), 0).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+}
+
+TEST_F(QuietAttemptTest, NobodyElseIsAskedFor) {
+  const uint64_t handle = start(1);
+  for (uint32_t i = 0; i < 10; i++) {
+    EXPECT_FALSE(word());
+    ASSERT_TRUE(row(handle, i).ok());  // something comes
+  }
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word(0));  // no step: the StuckDetector's
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+
+  auto parked = start_of();
+  parked.set_send_until(1);
+  ASSERT_TRUE(lane_->start({0, 2}, parked).ok());
+  ASSERT_TRUE(row(take().start().attempt(), 0).ok());
+  auto scored = start_of();
+  scored.mutable_generate()->set_prompt_logprobs(1);  // its worker could not go on
+  ASSERT_TRUE(lane_->start({0, 3}, scored).ok());
+  EXPECT_TRUE(take().has_start());
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word());
+}
+
+TEST_F(QuietAttemptTest, AWorkerThatCannotAttachIsNotAsked) {
+  lane_.emplace(options_, now_);
+  connect();
+  start(1);
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word());
+  EXPECT_EQ(lane_->attempts(), 1u);
+}
+
+TEST_F(QuietAttemptTest, HandlesRiseAlsoBehindStartsThatWait) {
+  start(1);
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(lane_->start({0, 2}, start_of()).ok());  // waits for the wire
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(asked_.has_start());
+  const auto next = take();
+  ASSERT_TRUE(next.has_attach());
+  EXPECT_GT(next.attach().attempt(), asked_.start().attempt());
 }
 
 TEST_F(LaneProtocolTest, CreditRisesAndFollowsItsStart) {
