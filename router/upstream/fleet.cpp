@@ -370,8 +370,6 @@ void FleetImpl::learn(uint32_t, KvWanted& fact) {
 
 // The view first, or what the worker loses would be placed on it again.
 void FleetImpl::learn(uint32_t worker, Stuck& fact) {
-  log().warn("worker {}: {}", tenants_.at(worker).address,
-             fact.hangs ? "it has work and takes no step; its requests move" : "it steps again");
   registry_.stuck(worker, fact.hangs);
   publish();
   if (fact.hangs)
