@@ -146,6 +146,8 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   Candidate candidate(const Run& run, const WorkerView& worker) const;
   void start_on(Run& run, const PlaceOn& place);
   v1::Start start_for(const Run& run, const PlaceOn& place, bool resumes) const;
+  bool send(const PlaceOn& place, uint64_t serial, size_t recorded, v1::Start start,
+            Placement& placement);
   void claim(Run& run, const PlaceOn& place);
   void wait(Run& run, Duration delay);
   void refuse(Run& run, const PlaceRefused& refused);
@@ -177,6 +179,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void end_move(Run& run);
   void retire_move(Move& move) const;
   AttemptKey key_of(uint64_t serial) const;
+  static TimePoint now_steady() { return std::chrono::steady_clock::now(); }
   void observe_row(Run& run, const TokenRow& row, TimePoint now);
   void record(Run& run, const TokenRow& row, size_t known);
   void on_batch_end(TimePoint now);

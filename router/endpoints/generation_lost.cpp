@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "common/log.h"
-#include "proto/features.h"
 #include "router/endpoints/generation.h"
+#include "router/endpoints/start_builder.h"
 
 namespace bessemer {
 namespace {
@@ -12,8 +12,6 @@ namespace {
 // Enough to keep workers busy until the next is let go, and little beside what they run.
 constexpr double kResumeSeconds = 0.5;
 constexpr int64_t kLeastResumeTokens = 2048;  // where no worker has measured itself yet
-
-constexpr uint64_t kResume = uint64_t{1} << static_cast<uint32_t>(Feature::resume);
 
 }  // namespace
 
@@ -31,23 +29,26 @@ void Generation::lose(Run& run, LossCause cause, const std::string& reason) {
   retire(run);
   leave_pacer(run);
   end_move(run);
-  run.placement->lost(cause, reason, std::chrono::steady_clock::now());
+  run.placement->lost(cause, reason, now_steady());
   if (run.journal->complete()) return complete(run);  // nothing but the word of its end is missing
+  const bool is_new = run.journal->empty();
+  const bool resumes = !is_new && can_resume(run);
+  if (!is_new && !resumes && run.delivered) {
+    return fail(server_error("The worker was lost in the middle of the answer: " + reason + "."));
+  }
   call_.core.stats.replaced.add();
   call_.record->resumed();
-  if (run.journal->empty()) return restart(run);
-  if (can_resume(run)) return resume(run, cause);
-  if (!run.delivered) return restart(run);
-  fail(server_error("The worker was lost in the middle of the answer: " + reason + "."));
+  resumes ? resume(run, cause) : restart(run);
 }
 
 // A worker that does is there, or will be: the one that was lost could, and may come back.
 bool Generation::can_resume(const Run& run) const {
   if (!run.journal->kept()) return false;
-  if ((run.features & kResume) != 0) return true;
+  if ((run.features & feature_bit(Feature::resume)) != 0) return true;
   const auto& workers = call_.core.view->workers;
   return std::any_of(workers.begin(), workers.end(), [&](const WorkerView& worker) {
-    return worker.state == WorkerState::ready && (worker.features & kResume) != 0 &&
+    return worker.state == WorkerState::ready &&
+           (worker.features & feature_bit(Feature::resume)) != 0 &&
            worker.card->card_hash() == run.start.card_hash();
   });
 }
@@ -60,7 +61,7 @@ void Generation::resume(Run& run, LossCause cause) {
   run.gap_from = *std::max_element(run.last_row.begin(), run.last_row.end());
   const auto prompt = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
   const int64_t tokens = prompt + run.journal->tokens();
-  run.placement->resume(tokens, std::chrono::steady_clock::now());
+  run.placement->resume(tokens, now_steady());
   run.ticket = call_.core.pacer.enter(tokens);
   call_.core.resumes.emplace(run.ticket, [self = shared_from_this(), &run] {
     if (!self->closed_) self->place(run);
@@ -98,7 +99,7 @@ void Generation::restart(Run& run) {
   run.resuming = false;
   run.placement->restart();
   run.journal->clear();
-  reset_choices(run);
+  if (!run.delivered) reset_choices(run);  // else its echo was, and nothing else
   place(run);
 }
 

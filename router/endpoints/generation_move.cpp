@@ -14,10 +14,6 @@ namespace {
 // prefill each for nothing.
 constexpr int kFinishInPlaceShare = 3;
 
-TimePoint now_steady() {
-  return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 void Generation::on_drain(Run& run, Duration grace) {
@@ -33,7 +29,7 @@ void Generation::begin_move(Run& run) {
   if (run.move != nullptr || run.journal->empty() || !run.journal->kept()) return;
   run.move = std::make_shared<Move>(shared_from_this(), run, *run.placement);
   const auto prompt = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
-  run.move->placement.resume(prompt + run.journal->tokens(), now_steady());
+  run.move->placement.move(prompt + run.journal->tokens(), now_steady());
   advance_move(run);
 }
 
@@ -67,13 +63,8 @@ void Generation::start_move(Run& run, const PlaceOn& place) {
   move.load->own.fetch_add(prepared_->request.n, std::memory_order_relaxed);
   move.recorded = record_attempt(run, place);
   v1::Start start = start_for(run, place, true);
-  start.set_traceparent(call_.record->traceparent_of(move.recorded));
   move.credit = start.send_until();
-  const Status status =
-      call_.router.fleet->start(place.worker, key_of(move.serial), std::move(start));
-  if (status.ok()) return;
-  retire_move(move);
-  move.placement.rejected(v1::REJECT_QUEUE_FULL, std::string(status.message()), 0);
+  if (!send(place, move.serial, move.recorded, std::move(start), move.placement)) retire_move(move);
 }
 
 void Generation::on_move_event(Move& move, const v1::Event& event) {
@@ -85,11 +76,15 @@ void Generation::on_move_event(Move& move, const v1::Event& event) {
       run.to_admit = true;
       return on_admitted(run, event.admitted());
     case v1::Event::kRejected:
+      call_.record->problem(move.recorded, event.rejected().detail());
+      call_.record->bounced();
       retire_move(move);
       move.placement.rejected(event.rejected().reason(), event.rejected().detail(),
                               event.rejected().retry_after_ms());
       return advance_move(run);
     case v1::Event::kFailed:
+      call_.record->problem(move.recorded, event.failed().detail());
+      return end_move(run);
     case v1::Event::kHandoff:
       return end_move(run);
     default:

@@ -1,8 +1,8 @@
 // What goes out to the client.
 #include <algorithm>
 
-#include "proto/features.h"
 #include "router/endpoints/generation.h"
+#include "router/endpoints/start_builder.h"
 
 namespace bessemer {
 namespace {
@@ -14,8 +14,6 @@ constexpr int32_t kMaxHeldTokens = 4096;
 // fast stream, so that a client which keeps up never waits for credit, and well below
 // kMaxHeldTokens, so that one which does not keeps up costs no frames.
 constexpr int64_t kCreditWindow = 1024;
-
-constexpr uint64_t kCredit = uint64_t{1} << static_cast<uint32_t>(Feature::credit);
 
 }  // namespace
 
@@ -61,7 +59,7 @@ void Generation::pump() {
 // 0: no limit. Of the choice that is furthest ahead: one that its worker begins later must not hold
 // up the others.
 uint32_t Generation::send_until(const Run& run, uint64_t features) const {
-  if (!prepared_->request.stream || (features & kCredit) == 0) return 0;
+  if (!prepared_->request.stream || (features & feature_bit(Feature::credit)) == 0) return 0;
   int64_t most = 0;
   for (const auto& choice : run.choices) most = std::max(most, choice.generated());
   return static_cast<uint32_t>(most + kCreditWindow);

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "proto/features.h"
 #include "router/endpoints/generation.h"
 #include "router/endpoints/refused_param.h"
 #include "router/endpoints/start_builder.h"
@@ -13,17 +12,9 @@ namespace {
 // Of the header that explains them: some twenty prompts, well within what clients take.
 constexpr size_t kMaxDecisionBytes = 4096;
 
-TimePoint now_steady() {
-  return std::chrono::steady_clock::now();
-}
-
 // New work lets resumes go first for five seconds at most.
 constexpr Duration kYield = std::chrono::milliseconds(20);
 constexpr int32_t kMaxYields = 250;
-
-uint64_t feature_bit(Feature feature) {
-  return uint64_t{1} << static_cast<uint32_t>(feature);
-}
 
 std::string random_bytes(Random& random) {
   std::string bytes;

@@ -9,8 +9,12 @@
 namespace bessemer {
 namespace {
 
-TimePoint now_steady() {
-  return std::chrono::steady_clock::now();
+// As the worker would have said it.
+v1::RejectReason reason_of(const Status& status) {
+  if (absl::IsResourceExhausted(status)) return v1::REJECT_QUEUE_FULL;
+  if (absl::IsUnimplemented(status)) return v1::REJECT_UNSUPPORTED;
+  if (absl::IsInvalidArgument(status)) return v1::REJECT_TOO_LARGE;
+  return v1::REJECT_DRAINING;
 }
 
 }  // namespace
@@ -58,26 +62,24 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   v1::Start start = start_for(run, place, run.resuming);
   claim(run, place);
   run.credit = start.send_until();
-  start.set_traceparent(call_.record->traceparent_of(run.recorded));
   if (log().should_log(LogLevel::debug)) {
     log().debug("{} prompt {}: {}", answer_id_, run.prompt,
                 run.route->explain(call_.core.view->workers[place.worker].address));
   }
-  const Status status =
-      call_.router.fleet->start(place.worker, key_of(run.serial), std::move(start));
-  if (status.ok()) return;
-  const std::string why(status.message());
-  call_.record->problem(run.recorded, why);
+  if (send(place, run.serial, run.recorded, std::move(start), *run.placement)) return;
   retire(run);
-  if (absl::IsResourceExhausted(status)) {
-    run.placement->rejected(v1::REJECT_QUEUE_FULL, why, 0);
-  } else if (absl::IsUnimplemented(status)) {
-    run.placement->rejected(v1::REJECT_UNSUPPORTED, why, 0);
-  } else if (absl::IsInvalidArgument(status)) {
-    run.placement->rejected(v1::REJECT_TOO_LARGE, why, 0);
-  } else {
-    run.placement->rejected(v1::REJECT_DRAINING, why, 0);
-  }
+}
+
+// False: the lane has not taken it, and `placement` knows why.
+bool Generation::send(const PlaceOn& place, uint64_t serial, size_t recorded, v1::Start start,
+                      Placement& placement) {
+  start.set_traceparent(call_.record->traceparent_of(recorded));
+  const Status status = call_.router.fleet->start(place.worker, key_of(serial), std::move(start));
+  if (status.ok()) return true;
+  const std::string why(status.message());
+  call_.record->problem(recorded, why);
+  placement.rejected(reason_of(status), why, 0);
+  return false;
 }
 
 size_t Generation::record_attempt(const Run& run, const PlaceOn& place) {

@@ -67,7 +67,7 @@ Placement::Open Placement::find_open(std::span<const Candidate> candidates, Time
     if (losses_.suspect() && candidate.sequences > 0) continue;
     (standing == Standing::open ? open.candidates : last_resort).push_back(candidate);
   }
-  if (own_numerics) {
+  if (own_numerics || moves_) {
     const auto other = [](const Candidate& one) { return !one.same_numerics; };
     std::erase_if(open.candidates, other);
     std::erase_if(last_resort, other);
@@ -146,6 +146,12 @@ void Placement::lost(LossCause cause, const std::string& reason, TimePoint now) 
 void Placement::resume(int64_t tokens, TimePoint now) {
   input_.prompt_tokens = tokens;
   resume_until_ = now + limits_.resume_wait;
+  moves_ = false;
+}
+
+void Placement::move(int64_t tokens, TimePoint now) {
+  resume(tokens, now);
+  moves_ = true;
 }
 
 }  // namespace bessemer

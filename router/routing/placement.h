@@ -9,7 +9,8 @@
 //   P3  The epoch rises with every attempt, so that a worker can refuse a stale one.
 //   P4  A resumed request waits for a worker, whatever there is or is not, until `resume_wait` after
 //       its loss; a full queue, a bounce or an empty cluster does not end it before.
-//   P5  It goes to a worker of other numerics only where none of its own is left.
+//   P5  It goes to a worker of other numerics only where none of its own is left; one that moves
+//       while its worker still runs it never does.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -84,7 +85,12 @@ class Placement {
   void lost(LossCause cause, const std::string& reason, TimePoint now);
   // Behind lost(): it goes on with `tokens` of prompt and output, or begins anew.
   void resume(int64_t tokens, TimePoint now);
-  void restart() { resume_until_.reset(); }
+  // Likewise, without a loss: to go on elsewhere while its worker writes the same.
+  void move(int64_t tokens, TimePoint now);
+  void restart() {
+    resume_until_.reset();
+    moves_ = false;
+  }
   // P3 where `other`, made from this one, has placed meanwhile.
   void skip_epochs(const Placement& other) { epoch_ = std::max(epoch_, other.epoch_); }
 
@@ -107,6 +113,7 @@ class Placement {
   std::set<uint32_t> refused_;  // this round
   LossRecord losses_;
   std::optional<TimePoint> resume_until_;
+  bool moves_ = false;
   std::optional<PlaceRefused> final_;        // no other worker would answer differently
   std::optional<PlaceRefused> unsupported_;  // by one; others may do better
   std::string last_detail_;

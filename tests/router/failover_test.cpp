@@ -125,6 +125,24 @@ TEST_F(FailoverTest, OtherNumericsOnlyWhereNoneOfItsOwnIsLeft) {
   EXPECT_EQ(placed({other}).worker, 2u);
 }
 
+// What both write is compared, so both must write the same.
+TEST_F(FailoverTest, WhatMovesStaysWithItsNumerics) {
+  placed({candidate(0)});
+  placement_.progressed(100);
+  Placement moving = placement_;
+  moving.move(110, now_);
+  Candidate other = candidate(2);
+  other.same_numerics = false;
+  const auto step = [&](const std::vector<Candidate>& candidates) {
+    return moving.next(candidates, true, now_, *policy_, random_);
+  };
+  EXPECT_TRUE(std::holds_alternative<PlaceLater>(step({other})));
+  EXPECT_TRUE(std::holds_alternative<PlaceOn>(step({other, candidate(1)})));
+  moving.lost(LossCause::crash, "gone", now_);
+  moving.resume(120, now_);
+  EXPECT_TRUE(std::holds_alternative<PlaceOn>(step({other})));
+}
+
 TEST_F(FailoverTest, LossesWithoutOutputAreBounded) {
   for (int32_t i = 0; i <= limits_.max_losses; i++) {
     EXPECT_EQ(placed({candidate(0, static_cast<uint64_t>(i))}).worker, 0u);

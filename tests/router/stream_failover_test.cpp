@@ -160,6 +160,20 @@ TEST_F(StreamFailoverTest, MissingRowsAreWrittenElsewhere) {
   EXPECT_EQ(resumes("protocol"), 1);
 }
 
+TEST_F(StreamFailoverTest, AnEchoIsNotRepeated) {
+  mock_.timing.prefill_tok_s = 20;
+  add_worker();
+  add_worker();
+  start();
+  const std::string asked = body(R"(,"echo":true)");
+  const Seen undisturbed = stream(asked);
+  EXPECT_TRUE(undisturbed.texts[0].starts_with("hello")) << undisturbed.texts[0];
+  const Seen again = stream(asked, 1, [&] { busy().crash(); });  // the echo is all that came
+  EXPECT_EQ(again.texts, undisturbed.texts);
+  EXPECT_EQ(metric("bessemer_router_replaced_total"), 1);
+  EXPECT_EQ(metric("bessemer_router_resumes_total"), 0);  // there was nothing to go on from
+}
+
 TEST_F(StreamFailoverTest, WithoutJournalsTheClientGetsTheError) {
   config_.journal_mb = 0;
   add_worker();
