@@ -46,6 +46,7 @@ std::vector<uint32_t> features_used_by(const v1::Start& start) {
 
 uint32_t used_but_not_required(const v1::Start& start) {
   for (const uint32_t feature : features_used_by(start)) {
+    if (feature == kCreditFeature) continue;
     if (!contains(start.required_features(), feature)) return feature;
   }
   return 0;

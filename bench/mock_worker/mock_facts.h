@@ -21,6 +21,8 @@ struct MockFacts {
 // The features whose fields `start` uses, whether it requires them or not. One that it uses and does
 // not require would be accepted and ignored by a worker that is too old for it.
 std::vector<uint32_t> features_used_by(const v1::Start& start);
-uint32_t used_but_not_required(const v1::Start& start);  // one of them; 0: none
+// One of them; 0: none. Credit need not be: without it a buffer grows, and nothing in the answer is
+// another.
+uint32_t used_but_not_required(const v1::Start& start);
 
 }  // namespace bessemer
