@@ -7,7 +7,6 @@
 #include "common/clock.h"
 #include "router/cluster/prefix_chain.h"
 #include "router/openai/limits.h"
-#include "router/openai/parse.h"
 
 namespace bessemer {
 namespace {
@@ -164,8 +163,9 @@ MaybeError fill(PreparedRequest& prepared) {
     truncate(request, max_model_len, prompt.ids);
     if ((error = fit(request, max_model_len, prompt))) return error;
     const v1::ModelCard& card = *prepared.model->card;
-    prompt.chain = prefix_chain(card.hash_domain(), request.cache_salt, prompt.ids,
-                                static_cast<int32_t>(card.block_tokens()));
+    prompt.chain = std::make_shared<const std::vector<uint64_t>>(
+        prefix_chain(card.hash_domain(), request.cache_salt, prompt.ids,
+                     static_cast<int32_t>(card.block_tokens())));
   }
   if ((error = check_echo(prepared))) return error;
   prepared.banned = banned_sequences(request.sampling.bad_words, tokenizer);
@@ -205,7 +205,11 @@ std::variant<std::string, ApiError> render_chat(const ValidRequest& request,
 }
 
 PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view) {
-  auto parsed = kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body);
+  return prepare(kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body),
+                 view);
+}
+
+PrepareResult prepare(ParseResult parsed, const ClusterView& view) {
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   PreparedRequest prepared;
   prepared.request = std::move(std::get<ValidRequest>(parsed));

@@ -4,11 +4,19 @@
 
 namespace bessemer {
 
-void PrefixLook::ask(const KvIndex& index, size_t reader, std::span<const uint64_t> chain) {
+void PrefixLook::ask(const KvIndex& index, const KvIndex& pledged, size_t reader,
+                     std::span<const uint64_t> chain) {
   for (const KvMatch& match : matches_) blocks_[match.worker] = 0;
   matches_.clear();
   index.match(reader, chain, matches_);
   for (const KvMatch& match : matches_) blocks_[match.worker] = match.blocks;
+  pledged_matches_.clear();
+  pledged.match(reader, chain, pledged_matches_);
+  for (const KvMatch& match : pledged_matches_) {
+    if (blocks_[match.worker] == 0) matches_.push_back(match);
+    blocks_[match.worker] = std::max(blocks_[match.worker], match.blocks);
+  }
+  for (KvMatch& match : matches_) match.blocks = blocks_[match.worker];
 }
 
 int32_t PrefixLook::most_blocks() const {

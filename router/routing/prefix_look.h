@@ -19,8 +19,10 @@ constexpr size_t kMostCandidates = 32;
 
 class PrefixLook {
  public:
-  // `reader`: see KvIndex::match.
-  void ask(const KvIndex& index, size_t reader, std::span<const uint64_t> chain);
+  // Of what workers have, and of what they are about to have (kv_pledges.h). `reader`: see
+  // KvIndex::match.
+  void ask(const KvIndex& index, const KvIndex& pledged, size_t reader,
+           std::span<const uint64_t> chain);
   // Of the chain's beginning, at the last ask; 0 for those who have nothing of it.
   int32_t blocks(uint32_t worker) const { return blocks_[worker]; }
   int32_t most_blocks() const;
@@ -32,7 +34,7 @@ class PrefixLook {
  private:
   void add(uint32_t worker);
 
-  std::vector<KvMatch> matches_;
+  std::vector<KvMatch> matches_, pledged_matches_;
   std::vector<int32_t> blocks_ = std::vector<int32_t>(kMaxWorkers);  // by worker
   std::vector<uint32_t> listed_;
   std::bitset<kMaxWorkers> is_listed_;

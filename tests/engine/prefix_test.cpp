@@ -343,6 +343,28 @@ TEST_F(Prefixes, TheBacklogLeavesOutWhatNobodyWillCompute) {
   expect_right_answers();
 }
 
+// Of what several have in common only the first computes it.
+TEST_F(Prefixes, TheBacklogCountsASharedPrefixOnce) {
+  for (uint64_t id = 1; id <= 4; ++id) add(sharing(id, 40, 1));
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 41 + 3);
+  EXPECT_EQ(h_.all<Admitted>(2).size(), 0u);
+  h_.run();
+  EXPECT_EQ(h_.all<Admitted>(2)[0].matched_tokens, 0) << "when it came, nothing was there yet";
+  EXPECT_EQ(h_.all<Admitted>(4)[0].backlog_tokens, 41 + 2);
+  EXPECT_EQ(usage(4).cached, 40);
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 0);
+  Request secret = sharing(5, 40, 1);
+  secret.cache_store = false;
+  secret.cache_root = "apart";
+  add(secret);
+  Request other = sharing(6, 40, 1);
+  other.cache_root = "apart";
+  add(other);
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 41 + 41) << "nobody will share it";
+  h_.run();
+  expect_right_answers();
+}
+
 TEST_F(Prefixes, TheEstimateKnowsWhatIsCached) {
   add(sharing(1, 60, 1));
   h_.run();  // its 61 rows took a millisecond
