@@ -71,6 +71,7 @@ FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerS
   options.members = fixed_members(sources);
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
+  options.stuck_after = milliseconds(config.stuck_ms);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
   options.node = host_name();
   return options;
@@ -114,6 +115,8 @@ class RouterImpl final : public Router {
         body_limit_(http.limits.max_body_bytes),
         policy_(config.policy) {
     context_.options.version = kVersion;
+    context_.options.placement.resume_wait = milliseconds(config.resume_wait_ms);
+    context_.journals = std::make_unique<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {

@@ -41,6 +41,7 @@ struct Merged {
   }
   void histogram(const char* name, const char* help, Histogram CoreStats::* member);
   void requests();
+  void failover();
   void workers();
   void telemetry();
 };
@@ -77,6 +78,36 @@ void Merged::requests() {
       all.metric.push_back(std::move(metric));
     }
   }
+}
+
+void Merged::failover() {
+  MetricFamily& all = family("resumes_total",
+                             "Times that an answer went on on another worker behind what was "
+                             "delivered, by how the one before was lost.",
+                             MetricType::Counter);
+  for (size_t cause = 0; cause < kLossCauses; cause++) {
+    ClientMetric metric;
+    metric.label = {{"cause", loss_cause_name(static_cast<LossCause>(cause))}};
+    for (const auto& core : router.cores)
+      metric.counter.value += static_cast<double>(core->stats.resumes[cause].value());
+    all.metric.push_back(std::move(metric));
+  }
+  histogram("failover_gap_seconds",
+            "Between the last token before a loss and the first one after it.",
+            &CoreStats::failover_gap);
+  counter("resume_recomputed_tokens_total",
+          "Tokens of prompts and answers that resumes did not find in a cache.",
+          &CoreStats::recomputed_tokens);
+  counter("resumes_foreign_numerics_total",
+          "Resumes on workers of other numerics, where none of the same was left.",
+          &CoreStats::foreign_numerics);
+  counter("poisoned_total",
+          "Requests given up since a worker crashed while it computed nothing else.",
+          &CoreStats::poisoned);
+  counter("journals_given_up_total", "Requests that cannot be resumed for want of journal memory.",
+          &CoreStats::journals_given_up);
+  gauge("journal_bytes_free", "Memory that journals may still take.",
+        static_cast<double>(router.journals->left()));
 }
 
 void Merged::workers() {
@@ -151,6 +182,7 @@ void handle_metrics(EndpointCall call) {
                  &CoreStats::failed_streams);
   merged.counter("turned_away_total", "Connections refused because as many were open as may be.",
                  call.router.turned_away.value());
+  merged.failover();
   merged.workers();
   merged.telemetry();
   add_routing_metrics(call.router, merged.families);

@@ -213,6 +213,194 @@ TEST_F(LaneProtocolTest, AStartThatNeverLeftIsTakenBack) {
   EXPECT_EQ(lane_->queued_bytes(), 0u);
 }
 
+v1::Start resumed_start() {
+  v1::Start start = start_of(3, 3);
+  auto* first = start.mutable_resume()->add_choices();
+  first->add_ids(4);
+  first->add_ids(5);
+  start.mutable_resume()->add_choices()->set_end(v1::END_STOP);
+  start.mutable_resume()->add_choices();
+  return start;
+}
+
+TEST_F(LaneProtocolTest, ResumedChoicesGoOnBehindWhatTheyWereStartedWith) {
+  connect();
+  ASSERT_TRUE(lane_->start({0, 1}, resumed_start()).ok());
+  const uint64_t handle = take().start().attempt();
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), handle, 0, 1, {5});  // had it
+  add_row(*frame->mutable_step(), handle, 0, 2, {6});
+  add_row(*frame->mutable_step(), handle, 2, 0, {7});
+  add_row(*frame->mutable_step(), handle, 1, 0, {8});  // had ended
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 3u);
+  EXPECT_EQ(ids_of(delivered()[0]), std::vector<uint32_t>{6});
+  EXPECT_EQ(ids_of(delivered()[1]), std::vector<uint32_t>{7});
+  EXPECT_TRUE(is_lost(delivered()[2]));
+}
+
+TEST_F(LaneProtocolTest, WhatWasDeliveredTravelsInChunksToo) {
+  connect();
+  v1::Start start = start_of(60'000, 2);
+  for (uint32_t choice = 0; choice < 2; choice++) {
+    auto* delivered = start.mutable_resume()->add_choices();
+    for (uint32_t i = 0; i < 70'000; i++) delivered->add_ids(choice * 100'000 + i);
+  }
+  ASSERT_TRUE(lane_->start({0, 1}, std::move(start)).ok());
+  std::map<uint32_t, std::vector<uint32_t>> parts;
+  bool last = false;
+  for (auto frame = take(); frame.body_case() != v1::RouterFrame::BODY_NOT_SET; frame = take()) {
+    EXPECT_LE(frame.ByteSizeLong(), options_.max_frame_bytes);
+    const auto add = [&](uint32_t part, const auto& ids) {
+      parts[part].insert(parts[part].end(), ids.begin(), ids.end());
+    };
+    if (frame.has_start()) {
+      EXPECT_EQ(frame.start().input().total_ids(), 60'000u);
+      add(0, frame.start().input().ids());
+      for (int i = 0; i < 2; i++)
+        add(static_cast<uint32_t>(i) + 1, frame.start().resume().choices(i).ids());
+    } else {
+      EXPECT_FALSE(last);
+      add(frame.chunk().part(), frame.chunk().ids());
+      last = frame.chunk().last();
+    }
+  }
+  EXPECT_TRUE(last);
+  EXPECT_EQ(parts[0].size(), 60'000u);
+  for (uint32_t choice = 0; choice < 2; choice++) {
+    ASSERT_EQ(parts[choice + 1].size(), 70'000u);
+    for (uint32_t i = 0; i < 70'000; i++) ASSERT_EQ(parts[choice + 1][i], choice * 100'000 + i);
+  }
+  EXPECT_EQ(lane_->queued_bytes(), 0u);
+}
+
+TEST_F(LaneProtocolTest, AnEndBehindMissingTokensLosesTheAttempt) {
+  connect();
+  const auto end = [&](uint64_t handle, bool done) {
+    auto frame = make_frame();
+    add_row(*frame->mutable_step(), handle, 0, 0, {4});
+    auto* event = frame->mutable_step()->add_after();
+    event->set_attempt(handle);
+    if (done) {
+      event->mutable_done();
+    } else {
+      event->mutable_choice_end()->set_reason(v1::END_STOP);
+      event->mutable_choice_end()->set_end_offset(2);
+    }
+    EXPECT_TRUE(receive(frame).ok());
+    return delivered().size() == 2 && is_lost(delivered()[1]);
+  };
+  EXPECT_TRUE(end(start(1), false));
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_TRUE(end(start(2), true));
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_TRUE(lane_->ready());
+}
+
+TEST_F(LaneProtocolTest, RepeatedEndsAreDropped) {
+  connect();
+  const uint64_t handle = start(1, 0, 2);
+  auto frame = make_frame();
+  auto* event = frame->mutable_step()->add_after();
+  event->set_attempt(handle);
+  event->mutable_choice_end()->set_reason(v1::END_STOP);
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_TRUE(delivered().empty());
+  EXPECT_EQ(lane_->attempts(), 1u);
+}
+
+TEST_F(LaneProtocolTest, AWorkerWithoutWorkOwesNothingMore) {
+  connect();
+  const auto answer = [&](bool pending) {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    const auto ping = take();
+    EXPECT_TRUE(ping.has_ping());
+    auto frame = make_frame();
+    *frame->mutable_ping() = ping.ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(9);
+    frame->mutable_ping()->set_work_pending(pending);
+    EXPECT_TRUE(receive(frame).ok());
+    return !delivered().empty() && is_lost(delivered()[0]);
+  };
+  const uint64_t handle = start(1);
+  EXPECT_FALSE(answer(false));
+  auto row = make_frame();
+  add_row(*row->mutable_step(), handle, 0, 0, {4});
+  ASSERT_TRUE(receive(row).ok());
+  EXPECT_FALSE(answer(false));  // something came in between
+  EXPECT_FALSE(answer(true));
+  EXPECT_FALSE(answer(false));
+  EXPECT_TRUE(answer(false));
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(LaneProtocolTest, CreditRisesAndFollowsItsStart) {
+  connect();
+  v1::Start limited = start_of();
+  limited.set_send_until(10);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  lane_->credit({0, 1}, 20);
+  const auto first = take();
+  ASSERT_TRUE(first.has_start());
+  lane_->credit({0, 1}, 15);  // lower than what was said
+  lane_->credit({0, 1}, 30);
+  const auto credit = take();
+  ASSERT_TRUE(credit.has_credit());
+  EXPECT_EQ(credit.credit().attempt(), first.start().attempt());
+  EXPECT_EQ(credit.credit().send_until(), 30u);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  start(2);
+  lane_->credit({0, 2}, 10);  // was started without a limit
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  lane_->credit({0, 1}, 40);
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+}
+
+TEST_F(LaneProtocolTest, WhoWaitsForCreditIsOwedNothing) {
+  connect();
+  v1::Start limited = start_of();
+  limited.set_send_until(2);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  const uint64_t handle = take().start().attempt();
+  const auto idle = [&] {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    auto frame = make_frame();
+    *frame->mutable_ping() = take().ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(9);
+    EXPECT_TRUE(receive(frame).ok());
+  };
+  auto row = make_frame();
+  add_row(*row->mutable_step(), handle, 0, 0, {4, 5});
+  ASSERT_TRUE(receive(row).ok());
+  for (int i = 0; i < 5; i++) idle();
+  EXPECT_EQ(lane_->attempts(), 1u);
+  lane_->credit({0, 1}, 3);
+  EXPECT_TRUE(take().has_credit());
+  idle();
+  idle();
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(LaneProtocolTest, ADrainIsToldToThoseThatRun) {
+  connect();
+  start(1);
+  auto frame = make_frame();
+  frame->mutable_drain()->set_deadline_ms(3000);
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_EQ(std::get<WorkerDrains>(delivered()[0].what).grace, std::chrono::seconds(3));
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_TRUE(delivered().empty());
+}
+
 TEST_F(LaneProtocolTest, CoresGetTheirOwnBatches) {
   connect();
   const uint64_t first = start(1, 0), second = start(1, 1);
@@ -405,7 +593,7 @@ TEST_F(LaneProtocolTest, ClosingLosesEveryAttempt) {
   start(1, 0);
   start(2, 1);
   deliveries_ = Deliveries();
-  lane_->close("gone", deliveries_);
+  lane_->close(LossCause::lane, "gone", deliveries_);
   const auto items = delivered();
   ASSERT_EQ(items.size(), 2u);
   EXPECT_TRUE(is_lost(items[0]) && is_lost(items[1]));
