@@ -105,6 +105,15 @@ soak: build
 	@BESSEMER_SOAK_SECONDS=$(SOAK_SECONDS) BESSEMER_BINARY=$(CURDIR)/build/release/bessemer \
 		build/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
 
+failover: build
+	@$(SETUP) test
+	@cmake --build --preset release --parallel $(JOBS) --target bessemer_failover cancel_test
+	@for place in in-process processes behind-wires behind-routes; do \
+		build/release/bin/bessemer_failover --place $$place --streams $(FAILOVER_STREAMS) --seed $(FAILOVER_SEED) \
+			--concurrency 512 --workers 16 || exit 1; \
+	done
+	@BESSEMER_CANCELS=5000 build/release/bin/cancel_test
+
 lint:
 	@$(SETUP) build lint
 	@cmake --preset release --log-level=WARNING

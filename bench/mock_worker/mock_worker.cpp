@@ -108,6 +108,7 @@ class MockWorkerImpl final : public MockWorker {
       : options_(options), port_(options.port), chaos_seeds_(options.chaos_seed) {}
 
   int port() const override { return port_; }
+  std::string address() const override { return options_.host + ":" + std::to_string(port_); }
   MockEngine& engine() override { return life_->engine(); }
   MockFaults& faults() override { return faults_; }
   const Complaints& complaints() const override { return complaints_; }

@@ -31,7 +31,7 @@ class MockWorker {
   virtual ~MockWorker() = default;
 
   virtual int port() const = 0;
-  std::string address() const { return "127.0.0.1:" + std::to_string(port()); }
+  virtual std::string address() const = 0;
   // Of a worker that is alive.
   virtual MockEngine& engine() = 0;
 

@@ -12,9 +12,10 @@ namespace bessemer::failover {
 
 // Where the workers are, and with it what can befall them.
 enum class Place : uint8_t {
-  in_process,    // crash, hang, freeze, slow, sever, frames, lies
-  processes,     // SIGKILL, SIGSTOP
-  behind_wires,  // in this process, each behind a proxy: cut, black hole, lag
+  in_process,     // crash, hang, freeze, slow, sever, frames, lies
+  processes,      // SIGKILL, SIGSTOP
+  behind_wires,   // in this process, each behind a proxy: cut, black hole, lag
+  behind_routes,  // in this process and a network of its own: packets to a worker vanish
 };
 
 struct CampaignOptions {

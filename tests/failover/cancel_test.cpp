@@ -5,8 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "common/random.h"
-#include "tests/router/router_fixture.h"
+#include "tests/failover/disorder.h"
 #include "tests/support/environment.h"
 
 namespace bessemer {
@@ -14,14 +13,10 @@ namespace {
 
 constexpr int kClients = 8;  // at once
 
-class CancelTest : public RouterTest {
+class CancelTest : public DisorderTest {
  protected:
   CancelTest() : cancels_(static_cast<int>(test::environment("BESSEMER_CANCELS", 200))) {}
 
-  void begin() {
-    for (int i = 0; i < 2; i++) add_worker();
-    start();
-  }
   // `client(random)` opens a connection, goes to its stage and hangs up; so many times in all.
   template <typename Client>
   void hang_up_often(Client client) {
@@ -34,43 +29,6 @@ class CancelTest : public RouterTest {
       });
     }
     for (auto& thread : threads) thread.join();
-  }
-  // In either of the two ways in which a client goes.
-  static void hang_up(HttpClient& client, Random& random) {
-    if (random.chance(0.5)) {
-      client.half_close();
-      client.read_all();  // until the router has closed its side
-    }
-    client.close();
-  }
-  static void pause(Random& random, int64_t most_ms) {
-    std::this_thread::sleep_for(std::chrono::microseconds(random.between(0, 1000 * most_ms)));
-  }
-
-  bool router_is_idle() {
-    const auto state = parse(get("/bessemer/state").body);
-    bool idle = state.at("router").at("waiting") == 0 && state.at("router").at("requests") == 1;
-    for (const auto& worker : state.at("workers").as_array())
-      idle = idle && worker.at("load").at("from_this_router") == 0;
-    return idle;
-  }
-  bool workers_are_idle() {
-    for (const auto& worker : workers_) {
-      const EngineStats stats = worker->engine().stats();
-      if (worker->engine().live() != 0 || stats.kv_free + stats.kv_cached != stats.kv_total)
-        return false;
-    }
-    return true;
-  }
-  void expect_baseline() {
-    EXPECT_TRUE(eventually([&] { return router_is_idle(); })) << get("/bessemer/state").body;
-    EXPECT_TRUE(eventually([&] { return workers_are_idle(); }));
-    for (const auto& worker : workers_) {
-      worker->faults().hang = false;
-      worker->faults().max_live = INT64_MAX;
-      EXPECT_TRUE(worker->complaints().kept().empty()) << worker->complaints().kept().front();
-    }
-    EXPECT_EQ(post("/v1/chat/completions", kChat).status, 200);  // and all of it works on
   }
 
   const int cancels_;

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "tests/failover/campaign.h"
+#include "tests/failover/own_network.h"
 #include "tests/failover/process_victim.h"
 
 namespace bessemer::failover {
@@ -56,6 +57,13 @@ TEST(Failover, ProcessesThatAreKilledAndStopped) {
 
 TEST(Failover, NetworksThatAreCutSilentAndSlow) {
   expect_good(small_campaign(Place::behind_wires, {}));
+}
+
+TEST(Failover, NetworksThatSwallowPackets) {
+  if (!can_have_own_network()) GTEST_SKIP() << "no network of our own: unshare -rn fails here";
+  EXPECT_EQ(run_in_own_network({BESSEMER_FAILOVER, "--place", "behind-routes", "--streams", "200",
+                                "--workers", "8"}),
+            0);
 }
 
 }  // namespace

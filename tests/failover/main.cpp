@@ -1,11 +1,13 @@
 // bessemer_failover: streams through a router over mock workers that fail; says what became of them.
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include <CLI/CLI.hpp>
 
 #include "common/log.h"
 #include "tests/failover/campaign.h"
+#include "tests/failover/own_network.h"
 #include "tests/failover/process_victim.h"
 
 namespace bessemer::failover {
@@ -14,8 +16,10 @@ namespace {
 void add_options(CLI::App& app, CampaignOptions& options, std::vector<std::string>& kinds) {
   const std::map<std::string, Place> places{{"in-process", Place::in_process},
                                             {"processes", Place::processes},
-                                            {"behind-wires", Place::behind_wires}};
-  app.add_option("--place", options.place, "of the workers: in-process, processes, behind-wires")
+                                            {"behind-wires", Place::behind_wires},
+                                            {"behind-routes", Place::behind_routes}};
+  app.add_option("--place", options.place,
+                 "of the workers: in-process, processes, behind-wires, behind-routes")
       ->transform(CLI::CheckedTransformer(places));
   app.add_option("--workers", options.workers, "mock workers");
   app.add_option("--step-us", options.step_us, "time of one engine step");
@@ -52,6 +56,11 @@ int run(int argc, char** argv) {
       std::fprintf(stderr, "no fault is called %s\n", name.c_str());
       return 2;
     }
+  }
+  if (options.place == Place::behind_routes && !in_own_network()) {
+    std::vector<std::string> again{argv, argv + argc};
+    again[0] = std::filesystem::read_symlink("/proc/self/exe").string();
+    return run_in_own_network(std::move(again));
   }
   const auto report = run_campaign(options);
   if (!report.ok()) {

@@ -7,6 +7,7 @@
 
 #include "tests/failover/mock_victim.h"
 #include "tests/failover/process_victim.h"
+#include "tests/failover/route_victim.h"
 #include "tests/failover/wire_victim.h"
 
 namespace bessemer::failover {
@@ -54,16 +55,9 @@ class LocalWorkers final : public Workers {
   std::vector<std::unique_ptr<Victim>> victims_;
 };
 
-class WiredWorkers final : public Workers {
+// Workers that are well in this process, and ways to them that are not.
+class DistantWorkers : public Workers {
  public:
-  Status add(const MockWorkerOptions& options) {
-    ASSIGN_OR_RETURN(auto worker, MockWorker::start(options));
-    ASSIGN_OR_RETURN(auto proxy, TcpProxy::start(static_cast<uint16_t>(worker->port())));
-    addresses_.push_back(proxy->address());
-    workers_.push_back(std::move(worker));
-    victims_.push_back(std::make_unique<WireVictim>(std::move(proxy)));
-    return absl::OkStatus();
-  }
   std::vector<std::string> addresses() const override { return addresses_; }
   const std::vector<std::unique_ptr<Victim>>& victims() const override { return victims_; }
   WorkerWords last_words(Duration patience) override {
@@ -73,10 +67,48 @@ class WiredWorkers final : public Workers {
     return words;
   }
 
+ protected:
+  void add_pair(std::unique_ptr<MockWorker> worker, std::string address,
+                std::unique_ptr<Victim> way) {
+    workers_.push_back(std::move(worker));
+    addresses_.push_back(std::move(address));
+    victims_.push_back(std::move(way));
+  }
+  size_t count() const { return workers_.size(); }
+
  private:
   std::vector<std::string> addresses_;
   std::vector<std::unique_ptr<MockWorker>> workers_;
   std::vector<std::unique_ptr<Victim>> victims_;
+};
+
+class WiredWorkers final : public DistantWorkers {
+ public:
+  Status add(const MockWorkerOptions& options) {
+    ASSIGN_OR_RETURN(auto worker, MockWorker::start(options));
+    ASSIGN_OR_RETURN(auto proxy, TcpProxy::start(static_cast<uint16_t>(worker->port())));
+    const std::string address = proxy->address();
+    add_pair(std::move(worker), address, std::make_unique<WireVictim>(std::move(proxy)));
+    return absl::OkStatus();
+  }
+};
+
+// Each at a loopback address of its own: 127.0.1.1, 127.0.1.2 ...
+class RoutedWorkers final : public DistantWorkers {
+ public:
+  Status add(MockWorkerOptions options) {
+    if (!in_own_network())
+      return absl::FailedPreconditionError("routes are taken away in an own network only");
+    if (count() >= kMostAddresses) return absl::InvalidArgumentError("too many workers");
+    options.host = "127.0.1." + std::to_string(count() + 1);
+    ASSIGN_OR_RETURN(auto worker, MockWorker::start(options));
+    const std::string address = worker->address();
+    add_pair(std::move(worker), address, std::make_unique<RouteVictim>(options.host));
+    return absl::OkStatus();
+  }
+
+ private:
+  static constexpr size_t kMostAddresses = 254;
 };
 
 std::vector<std::string> flags_of(const MockWorkerOptions& options) {
@@ -143,6 +175,8 @@ StatusOr<std::unique_ptr<Workers>> Workers::start(const CampaignOptions& options
       return start_all<ProcessWorkers>(options, model);
     case Place::behind_wires:
       return start_all<WiredWorkers>(options, model);
+    case Place::behind_routes:
+      return start_all<RoutedWorkers>(options, model);
   }
   return absl::InternalError("no such place");
 }
