@@ -74,7 +74,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
           "descriptor that gets 'READY host:port' once requests are served");
   visitor("node", config.node, "name of this machine; default: the host name");
   visitor("max_lanes", config.max_lanes, "router sessions at once");
-  visitor("max_watches", config.max_watches, "load watches at once");
+  visitor("max_watches", config.max_watches, "watches of routers at once (load, cache, tenants)");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
   visit_peer_files(config, visitor);
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");

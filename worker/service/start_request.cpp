@@ -238,6 +238,8 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
   request.send_until = to_offset(start.send_until());
   request.priority = start.admission().priority();
+  request.tenant = start.admission().tenant();
+  request.is_charged = !start.admission().uncharged();
   request.max_ttft_us = max_ttft_us(start);
   request.cache_root = start.cache().root();
   request.cache_store = !start.cache().no_store();
