@@ -12,6 +12,7 @@
 #   make parity   logits of every prompt and the perplexity against fp32 (10 minutes)
 #   make sim      scheduler and KV accounting with SIM_SEEDS random seeds (default 10,000: two million steps in a minute)
 #   make soak     64 clients with disconnects and bad requests for SOAK_SECONDS (default 600)
+#   make failover FAILOVER_STREAMS (default 10,000) streams over failing mock workers, and 5,000 hang-ups of each stage
 #   make lint     formatting, include directions, clang-tidy
 #   make format   rewrite the sources with clang-format
 #   make clean    remove build/
@@ -22,12 +23,14 @@ PORT    ?= 8000
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 SIM_SEEDS ?= 10000
+FAILOVER_STREAMS ?= 10000
+FAILOVER_SEED ?= 1
 JOBS    ?= $(shell nproc)
 
 SETUP := deploy/setup/install.sh
 
 .DEFAULT_GOAL := build
-.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity sim soak lint format clean
+.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity sim soak failover lint format clean
 
 build:
 	@$(SETUP) build
@@ -101,6 +104,15 @@ soak: build
 	@cmake --build --preset release --parallel $(JOBS)
 	@BESSEMER_SOAK_SECONDS=$(SOAK_SECONDS) BESSEMER_BINARY=$(CURDIR)/build/release/bessemer \
 		build/venv/bin/python -m pytest -q -s -p no:cacheprovider tests/e2e/test_soak.py
+
+failover: build
+	@$(SETUP) test
+	@cmake --build --preset release --parallel $(JOBS) --target bessemer_failover cancel_test
+	@for place in in-process processes behind-wires behind-routes; do \
+		build/release/bin/bessemer_failover --place $$place --streams $(FAILOVER_STREAMS) --seed $(FAILOVER_SEED) \
+			--concurrency 512 --workers 16 || exit 1; \
+	done
+	@BESSEMER_CANCELS=5000 build/release/bin/cancel_test
 
 lint:
 	@$(SETUP) build lint

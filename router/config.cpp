@@ -58,6 +58,9 @@ Status validate(const RouterConfig& config) {
            Bound{"dns_interval_ms", config.dns_interval_ms, 100, kDayMs},
            Bound{"grpc_port", config.grpc_port, -1, 65535},
            Bound{"lanes", config.lanes, 0, 64},
+           Bound{"resume_wait_ms", config.resume_wait_ms, 0, kDayMs},
+           Bound{"journal_mb", config.journal_mb, 0, 1 << 20},
+           Bound{"stuck_ms", config.stuck_ms, 100, kDayMs},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
        }) {
     if (bound.value < bound.low || bound.value > bound.high) {

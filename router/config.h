@@ -47,6 +47,12 @@ struct RouterConfig {
   int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
 
   std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
+  // Streams that lose their worker
+  int32_t resume_wait_ms =
+      60'000;  // how long one waits for another worker; then it ends with an error
+  int32_t journal_mb =
+      256;  // for what streams were given: 64 Mi tokens, 16 Ki for each of 4,096; 0: no resumes
+  int32_t stuck_ms = 2'000;  // a worker with work and without a step for so long hangs
 
   std::string cache_dir;  // where vocabularies are kept by hash; empty: not kept
 };

@@ -56,8 +56,8 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   settings.request_timeout = milliseconds(config.request_timeout_ms);
   settings.max_waiting = config.max_waiting;
   settings.cors_origins = config.cors_origins;
-  settings.trace_sample_ratio = config.trace_sample_ratio;
   settings.decision_headers = config.decision_headers;
+  settings.trace_sample_ratio = config.trace_sample_ratio;
   return settings;
 }
 
@@ -72,6 +72,7 @@ FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerS
   options.members = fixed_members(sources);
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
+  options.stuck_after = milliseconds(config.stuck_ms);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
   options.node = host_name();
   return options;
@@ -115,6 +116,8 @@ class RouterImpl final : public Router {
         body_limit_(http.limits.max_body_bytes),
         policy_(config.policy) {
     context_.options.version = kVersion;
+    context_.options.placement.resume_wait = milliseconds(config.resume_wait_ms);
+    context_.journals = std::make_unique<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {

@@ -1,113 +1,122 @@
-// The mock's engine: a thread that takes a step every so often and emits one token for each
-// sequence that is past its prefill. No gRPC in here; what it emits goes to MockSinks.
+// The mock's engine: a thread that takes a step every so often. A step computes prompt rows, oldest
+// request first, and writes one token for each choice whose prompt is done. No gRPC in here; what
+// comes of it goes to MockSinks.
+//
+// Invariants
+//   ME1 What a choice writes follows from its request alone (W1), whatever the speed, the blocks,
+//       preemption, and however often it was resumed or attached.
+//   ME2 A Start is answered once: with Rejected, or with Admitted and in the end Done or Failed.
+//       Cancelled choices end with END_CANCELLED. Faults that break this say so.
+//   ME3 All that the engine says of its load is true, unless a fault lies.
+//   ME4 Frames of one sink are sent in the order of what they tell: always under the engine's lock.
 #pragma once
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
-#include "bench/mock_worker/mock_model.h"
-#include "bessemer/v1/engine.pb.h"
+#include "bench/mock_worker/complaints.h"
+#include "bench/mock_worker/mock_attempt.h"
+#include "bench/mock_worker/mock_batches.h"
+#include "bench/mock_worker/mock_faults.h"
+#include "bench/mock_worker/mock_kv.h"
+#include "worker/engine/engine.h"
+#include "worker/service/epoch_fence.h"
 
 namespace bessemer {
 
-// One lane.
-class MockSink {
- public:
-  virtual ~MockSink() = default;
-  virtual void send(v1::WorkerFrame frame) = 0;
-  // The lane breaks off, as when a process dies.
-  virtual void sever() = 0;
-};
-
 struct MockTiming {
   int64_t step_us = 10'000;
-  double prefill_tok_s = 50'000;
+  double prefill_tok_s = 50'000;  // prompt rows of all requests together
 };
 
-// What goes wrong, and when. Set at any time.
-struct MockFaults {
-  std::atomic<int64_t> sever_after_tokens{
-      -1};                              // all lanes break once so many tokens have been emitted
-  std::atomic<bool> hang{false};        // no step is taken, pings are still answered
-  std::atomic<int32_t> reject_next{0};  // so many Starts are refused ...
-  std::atomic<int32_t> reject_reason{v1::REJECT_QUEUE_FULL};  // ... with this reason
-  std::atomic<int64_t> max_live{INT64_MAX};  // attempts; further Starts are refused likewise
-  std::atomic<int32_t> fail_next{
-      0};  // so many attempts end with Failed after their first token ...
-  std::atomic<uint32_t> fail_code{13};   // ... with this gRPC status code
-  std::atomic<int32_t> skip_offsets{0};  // so many rows claim a later offset than is right
-  std::atomic<bool> repeat_rows{false};  // every row is sent twice
+struct MockLimits {
+  int32_t kv_blocks = 8192;    // of 16 tokens, 1.2 MiB of accounting; 0: room without end, no cache
+  int32_t max_waiting = 8192;  // requests without a place; beyond it Rejected{queue full}
+  int32_t orphan_ms = 0;       // how long requests outlive their lane; 0: attach is not offered
 };
 
 class MockEngine {
  public:
-  MockEngine(const MockModel& model, const MockTiming& timing) : model_(model), timing_(timing) {
-    thread_ = std::thread([this] { run(); });
-  }
+  // Called on the engine's thread every kTick, and after every step, outside of its lock.
+  using Tick = std::function<void(int64_t now_us)>;
+  static constexpr auto kTick = std::chrono::milliseconds(50);
+
+  // `model`, `faults` and `complaints` outlive the engine.
+  MockEngine(const MockModel& model, uint64_t hash_domain, const MockTiming& timing,
+             const MockLimits& limits, MockFaults& faults, Complaints& complaints, Tick tick);
   ~MockEngine();
 
+  // ---- a lane's ----
+  void add_lane(const std::shared_ptr<MockSink>& sink);
   void start(const std::shared_ptr<MockSink>& sink, const v1::Start& start,
-             std::vector<uint32_t> ids);
+             const std::vector<uint32_t>& ids);
   void cancel(const MockSink* sink, const v1::Cancel& cancel);
+  void credit(const MockSink* sink, const v1::Credit& credit);
+  void attach(const std::shared_ptr<MockSink>& sink, const v1::Attach& attach);
   void forget(const MockSink* sink);  // the lane is gone
+  void drain();
 
   MockFaults& faults() { return faults_; }
-  v1::Load load() const;
+  // As it reports it: a lie, where that is the fault.
+  EngineStats stats() const;
+  bool draining() const { return draining_; }
+  const KvEventLog& kv_events() const { return kv_.space().events(); }
   int64_t live() const { return live_.load(); }  // attempts
   int64_t started() const { return started_.load(); }
   int64_t cancelled() const { return cancelled_.load(); }  // by Cancel, not by a lost lane
   int64_t emitted() const { return emitted_.load(); }      // tokens
-  void add_lane(const std::shared_ptr<MockSink>& sink);
+  int64_t resumed() const { return resumed_.load(); }      // Starts that go on where others ended
+  int64_t attached() const { return attached_.load(); }
 
  private:
-  struct Sequence {
-    std::shared_ptr<MockSink> sink;
-    uint64_t attempt = 0, seed = 0, prompt_hash = 0;
-    uint32_t prompt_tokens = 0, max_tokens = 0, produced = 0;
-    bool ignore_eos = false, admitted = false, fails = false;
-    std::optional<uint32_t> logprobs, prompt_logprobs;
-    std::vector<uint32_t> stop_ids;
-    std::vector<bool> open;  // choices
-    std::vector<uint32_t> counts;
-    std::vector<uint32_t> prompt;  // only where prompt_logprobs asks for it
-    int64_t ready_us = 0;          // prefill is over
-    int64_t deadline_us = INT64_MAX;
-  };
-  struct Batch {
-    std::shared_ptr<MockSink> sink;
-    v1::WorkerFrame frame;
-  };
+  using Attempts = std::list<MockAttempt>;
 
+  // mock_engine.cpp: the thread
   void run();
-  void step(std::vector<Batch>& batches, int64_t now_us);
-  bool advance(Sequence& sequence, v1::StepBatch& batch, int64_t now_us);
-  void emit(Sequence& sequence, uint32_t choice, v1::StepBatch& batch, int64_t now_us);
-  void end_choice(Sequence& sequence, uint32_t choice, v1::EndReason reason,
-                  std::optional<uint32_t> stop_id, v1::StepBatch& batch);
-  void finish(Sequence& sequence, v1::StepBatch& batch);
-  static void fail(const Sequence& sequence, uint32_t code, const std::string& detail,
-                   v1::StepBatch& batch);
-  void add_prompt_logprobs(const Sequence& sequence, v1::StepBatch& batch) const;
+  std::chrono::microseconds step_time() const;
+  EngineStats true_stats() const;
   void sever_all();
-  static Batch& batch_of(std::vector<Batch>& batches, const std::shared_ptr<MockSink>& sink);
 
-  const MockModel model_;
+  // mock_requests.cpp: requests come and go
+  std::optional<v1::Rejected> refusal(const v1::Start& start, const MockAttempt& attempt);
+  std::optional<v1::Rejected> claim(const MockAttempt& attempt);
+  Attempts::iterator find(const MockSink* sink, uint64_t handle);
+  void cancel_choices(Attempts::iterator at, const std::vector<uint32_t>& choices);
+  Attempts::iterator erase(Attempts::iterator at);
+  static void tell_all(const MockAttempt& attempt, const v1::Attach& from, v1::StepBatch& batch);
+
+  // mock_step.cpp: what a step does
+  void step(int64_t now_us);
+  void expire_orphans(int64_t now_us);
+  void place_waiting();
+  void prefill(MockBatches& batches);
+  bool advance(MockAttempt& attempt, v1::StepBatch& batch, int64_t now_us);
+  void write(MockAttempt& attempt, uint32_t choice, v1::StepBatch& batch, int64_t now_us);
+  bool make_room(MockChoice& choice);
+
+  const MockModel& model_;
   const MockTiming timing_;
-  MockFaults faults_;
+  const MockLimits limits_;
+  MockFaults& faults_;
+  Complaints& complaints_;
+  const Tick tick_;
+  EpochFence fence_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;
-  std::list<Sequence> sequences_;
+  MockKv kv_;
+  Attempts attempts_;  // oldest first
   std::vector<std::weak_ptr<MockSink>> lanes_;
-  uint64_t steps_ = 0;
-  std::atomic<int64_t> live_{0}, started_{0}, cancelled_{0}, emitted_{0};
+  uint64_t last_id_ = 0;
+  double prefill_budget_ = 0;  // rows
+  EngineStats totals_;         // what only ever grows
+  std::atomic<bool> draining_{false};
+  std::atomic<int64_t> live_{0}, started_{0}, cancelled_{0}, emitted_{0}, resumed_{0}, attached_{0};
   std::thread thread_;
 };
 

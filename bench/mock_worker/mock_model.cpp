@@ -1,7 +1,6 @@
 #include "bench/mock_worker/mock_model.h"
 
 #include "common/block_hash.h"
-#include "common/random.h"
 
 namespace bessemer {
 namespace {
@@ -40,7 +39,7 @@ v1::Vocabulary MockModel::vocabulary() const {
     vocabulary.add_tokens(byte_spelling(byte));
     vocabulary.add_types(v1::TOKEN_NORMAL);
   }
-  const int32_t numbers = output == MockOutput::timed ? kTimedWindowUs : 1000;
+  const int32_t numbers = output == MockOutput::timed ? kTimedWindowUs : kNumbers;
   for (int32_t i = 0; i < numbers; i++) {
     vocabulary.add_tokens(std::to_string(i) + ",");
     vocabulary.add_types(v1::TOKEN_NORMAL);
@@ -64,33 +63,16 @@ v1::ModelCard MockModel::card(const std::string& serialised) const {
   card.set_quantization("F32");
   card.set_parameters(1);
   card.set_max_model_len(max_model_len);
-  card.set_block_tokens(16);
+  card.set_block_tokens(kBlockTokens);
   card.set_numerics("mock");
   card.set_tokenizer_hash(content_hash_hex(serialised));
   card.set_tokenizer_bytes(serialised.size());
   card.set_vocab_size(static_cast<uint32_t>(vocabulary().tokens_size()));
   card.set_created(1'700'000'000);
-  card.set_card_hash(content_hash_hex(name + card.tokenizer_hash() + script));
+  card.set_card_hash(
+      content_hash_hex(name + card.tokenizer_hash() + script + std::to_string(end_every)));
+  card.set_hash_domain(content_hash("mock chain of 16 tokens, " + card.card_hash()).low);
   return card;
-}
-
-uint64_t MockModel::hash_prompt(std::span<const uint32_t> ids) {
-  return content_hash({reinterpret_cast<const char*>(ids.data()), ids.size_bytes()}).low;
-}
-
-int32_t MockModel::token(uint64_t seed, uint32_t choice, uint32_t position, uint64_t prompt_hash,
-                         int64_t now_us) const {
-  switch (output) {
-    case MockOutput::timed:
-      return kFirstNumber + static_cast<int32_t>(now_us % kTimedWindowUs);
-    case MockOutput::script:
-      if (position >= script.size()) return kEnd;
-      return kFirstByte + static_cast<unsigned char>(script[position]);
-    case MockOutput::hashed:
-      break;
-  }
-  Random random(seed ^ prompt_hash ^ (uint64_t{choice} << 32) ^ position);
-  return kFirstNumber + static_cast<int32_t>(random.below(1000));
 }
 
 }  // namespace bessemer

@@ -1,18 +1,14 @@
-// What the mock worker pretends to serve: a vocabulary with a chat template, and tokens that are a
-// function of the request.
+// What a mock worker pretends to serve: a vocabulary with a chat template, and the card of it.
 #pragma once
 #include <cstdint>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "bessemer/v1/cluster.pb.h"
 
 namespace bessemer {
 
 enum class MockOutput : uint8_t {
-  hashed,  // f(seed, choice, position, prompt): the same request gives the same text, any other one
-           // another
+  hashed,  // follows from the request and all that was written before (mock_writer.h)
   timed,   // the microsecond of emission, modulo kTimedWindowUs, in digits: a client can tell how
            // old a token is
   script,  // the bytes of a given text, one token each, then the end
@@ -26,6 +22,8 @@ struct MockModel {
   std::string name = "mock";
   MockOutput output = MockOutput::hashed;
   std::string script;
+  // hashed: one token in so many is an end of turn; 0: none is.
+  uint32_t end_every = 0;
   uint32_t max_model_len = 32'768;
 
   v1::Vocabulary vocabulary() const;
@@ -34,10 +32,8 @@ struct MockModel {
 
   static constexpr int32_t kEnd = 0, kTurnStart = 1, kTurnEnd = 2, kFirstByte = 3,
                            kFirstNumber = 259;
-  // Output token of `position`; kEnd behind a script.
-  int32_t token(uint64_t seed, uint32_t choice, uint32_t position, uint64_t prompt_hash,
-                int64_t now_us) const;
-  static uint64_t hash_prompt(std::span<const uint32_t> ids);
+  static constexpr int32_t kNumbers = 1000;  // ids that hashed output draws: "0," to "999,"
+  static constexpr int32_t kBlockTokens = 16;
 };
 
 }  // namespace bessemer

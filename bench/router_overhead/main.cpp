@@ -23,7 +23,9 @@
 namespace bessemer::bench {
 namespace {
 
-constexpr int kEndless = 30'000;  // tokens: more than any measurement sees
+constexpr int kEndless = 30'000;                // tokens: more than any measurement sees
+constexpr double kAtOnce = 1e9, kNever = 1e-3;  // prompt tokens a second
+constexpr int kIdleStreams = 2'000;
 
 struct Arguments {
   std::string out, commit, command;
@@ -31,7 +33,7 @@ struct Arguments {
   int router_threads = 2;
 };
 
-int mock_main(int ready_fd, int64_t step_us) {
+int mock_main(int ready_fd, int64_t step_us, double prefill_tok_s) {
   sigset_t stop_set;
   sigemptyset(&stop_set);
   sigaddset(&stop_set, SIGTERM);
@@ -39,7 +41,8 @@ int mock_main(int ready_fd, int64_t step_us) {
   MockWorkerOptions options;
   options.model.output = MockOutput::timed;
   options.timing.step_us = step_us;
-  options.timing.prefill_tok_s = 1e9;
+  options.timing.prefill_tok_s = prefill_tok_s;
+  options.limits.kv_blocks = 0;  // endless streams, and no accounting beside what is measured
   auto worker = MockWorker::start(options);
   if (!worker.ok()) return 1;
   const std::string line = "READY 127.0.0.1:" + std::to_string((*worker)->port()) + "\n";
@@ -62,8 +65,8 @@ int router_main(int ready_fd, uint16_t worker_port, int threads) {
 
 struct Cluster {
   Child mock, router;
-  Cluster(int64_t step_us, int threads) {
-    mock = spawn([&](int fd) { return mock_main(fd, step_us); });
+  Cluster(int64_t step_us, int threads, double prefill_tok_s = kAtOnce) {
+    mock = spawn([&](int fd) { return mock_main(fd, step_us, prefill_tok_s); });
     router = spawn([&](int fd) { return router_main(fd, mock.port, threads); });
     timespec settle{1, 0};  // the router fetches the vocabulary
     nanosleep(&settle, nullptr);
@@ -98,7 +101,7 @@ json::object measure(const Cluster& cluster, LoadOptions load, const char* what,
 }
 
 json::object measure_direct(int streams, int64_t step_us, double seconds) {
-  const Child mock = spawn([&](int fd) { return mock_main(fd, step_us); });
+  const Child mock = spawn([&](int fd) { return mock_main(fd, step_us, kAtOnce); });
   Child client;  // gRPC must not have run in a process that forks again
   int ends[2];
   if (pipe(ends) != 0) std::abort();
@@ -118,6 +121,27 @@ json::object measure_direct(int streams, int64_t step_us, double seconds) {
           {"step_us", step_us},
           {"age_us_p50", figures[0]},
           {"age_us_p99", figures[1]}};
+}
+
+// Streams that have begun and wait for their first token: what each takes of the router's memory,
+// beyond what one takes.
+json::object measure_idle(int threads) {
+  int64_t resident[2];
+  const int streams[2] = {1, kIdleStreams};
+  for (int i = 0; i < 2; i++) {
+    const Cluster cluster(10'000, threads, kNever);
+    LoadOptions load;
+    load.port = cluster.router.port;
+    load.streams = streams[i];
+    load.warm_up_s = 3;
+    load.measure_s = 0;
+    run_load(load, [&] { resident[i] = resident_bytes(cluster.router.pid); });
+  }
+  return {{"what", "idle streams"},
+          {"streams", kIdleStreams},
+          {"router_resident_bytes", resident[1]},
+          {"router_bytes_per_idle_stream",
+           static_cast<double>(resident[1] - resident[0]) / (kIdleStreams - 1)}};
 }
 
 void report(json::array& rows, json::object row) {
@@ -150,6 +174,7 @@ int run(const Arguments& arguments) {
     load.repeat = true;
     report(rows, measure(cluster, load, "16-token streams, each client asks again", 200));
   }
+  report(rows, measure_idle(arguments.router_threads));
   json::object all{{"benchmark", "router_overhead"},
                    {"commit", arguments.commit},
                    {"command", arguments.command},

@@ -105,6 +105,12 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "header");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
+  visitor("resume_wait_ms", config.resume_wait_ms,
+          "how long a stream that lost its worker waits for another; then it ends with an error");
+  visitor("journal_mb", config.journal_mb,
+          "memory for what streams were given, so that others can go on; 0: none can");
+  visitor("stuck_ms", config.stuck_ms,
+          "a worker with work and without a step for so long hangs; its requests move");
   visitor("max_connections", config.max_connections, "open connections; beyond it: 503");
   visitor("max_body_bytes", config.max_body_bytes, "longest request body");
   visitor("header_timeout_ms", config.header_timeout_ms, "for a request's head to arrive");

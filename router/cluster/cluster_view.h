@@ -20,6 +20,7 @@ enum class WorkerState : uint8_t {
   joining,   // a session, but its model card or vocabulary is not here yet
   ready,     // takes work
   draining,  // finishes what it has
+  stuck,     // has work and takes no step; ready again once it does
   absent,    // nobody has this id now
 };
 const char* worker_state_name(WorkerState state);

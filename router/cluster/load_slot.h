@@ -73,6 +73,9 @@ struct LoadSlot {
   // two reports would go to the same worker.
   std::atomic<int64_t> unadmitted{0};
 
+  // Above 0: a suspect (LossRecord) is being tried there, and nothing else is placed beside it.
+  std::atomic<int32_t> exclusive{0};
+
   // Sequences on the worker: other routers' as last reported, and our own as of now.
   int64_t sequences(const LoadReading& last) const {
     const int64_t reported = int64_t{last.running} + last.waiting;

@@ -35,6 +35,8 @@ const char* worker_state_name(WorkerState state) {
       return "ready";
     case WorkerState::draining:
       return "draining";
+    case WorkerState::stuck:
+      return "stuck";
     case WorkerState::absent:
       return "absent";
   }
@@ -47,7 +49,7 @@ void Registry::forget(Worker& worker) {
   worker.view.incarnation = 0;
   worker.view.features = 0;
   worker.text.reset();
-  worker.drains = false;
+  worker.drains = worker.hangs = false;
   worker.retries.clear();
   worker.view.load->reading.store({});
   worker.view.load->said_backlog.store(0, std::memory_order_relaxed);
@@ -57,6 +59,7 @@ WorkerState Registry::state_of(const Worker& worker) {
   if (worker.lanes.empty()) return WorkerState::down;
   if (worker.drains || !worker.standing || worker.standing == MemberStanding::leaving)
     return WorkerState::draining;
+  if (worker.hangs) return WorkerState::stuck;
   const bool known = worker.view.card != nullptr && worker.text != nullptr;
   return known && worker.standing == MemberStanding::serving ? WorkerState::ready
                                                              : WorkerState::joining;
@@ -67,6 +70,7 @@ std::string Registry::problem_of(const Worker& worker) {
   if (worker.drains) return "draining";
   if (!worker.standing) return "no longer listed";
   if (worker.standing == MemberStanding::leaving) return "terminating, says its cluster";
+  if (worker.hangs) return "it has work and takes no step";
   if (worker.view.card == nullptr) return "waiting for its model card";
   if (worker.text == nullptr) return "waiting for its vocabulary";
   return worker.standing == MemberStanding::starting ? "not ready, says its cluster" : "";
@@ -119,6 +123,13 @@ void Registry::draining(uint32_t id) {
   Worker* const worker = find(id);
   if (worker == nullptr || worker->drains || worker->lanes.empty()) return;
   worker->drains = true;
+  refresh(*worker);
+}
+
+void Registry::stuck(uint32_t id, bool hangs) {
+  Worker* const worker = find(id);
+  if (worker == nullptr || worker->hangs == hangs || worker->lanes.empty()) return;
+  worker->hangs = hangs;
   refresh(*worker);
 }
 

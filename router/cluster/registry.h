@@ -71,6 +71,8 @@ class Registry {
   // Also for a lane that ended before its Hello.
   void lane_down(uint32_t worker, size_t lane, const std::string& reason);
   void draining(uint32_t worker);
+  // What a StuckDetector found; takes effect while the worker is connected.
+  void stuck(uint32_t worker, bool hangs);
   std::vector<Wish> card(uint32_t worker, StatusOr<v1::ModelCard> card, TimePoint now);
   void text(uint32_t worker, const std::string& tokenizer_hash, StatusOr<ModelTextPtr> text,
             TimePoint now);
@@ -95,7 +97,7 @@ class Registry {
     std::optional<MemberStanding> standing;  // none: not a member any more
     std::optional<TimePoint> leaving_since;  // without a request of ours
     std::set<size_t> lanes;                  // of this incarnation, that have had Hello
-    bool drains = false, watched = false;
+    bool drains = false, hangs = false, watched = false;
     ModelTextPtr text;
     std::vector<std::pair<TimePoint, Wish>> retries;
   };

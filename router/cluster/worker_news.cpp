@@ -12,12 +12,20 @@ bool is_on_its_way(const WorkerView& worker) {
          (worker.state == WorkerState::down && worker.problem == kNotConnectedYet);
 }
 
-std::string describe(const WorkerView& worker, bool was_here) {
+bool is_loss(WorkerState state) {
+  return state == WorkerState::down || state == WorkerState::stuck;
+}
+
+std::string describe(const WorkerView& worker, std::optional<WorkerState> before) {
+  const bool was_here = before && before != WorkerState::down;
   switch (worker.state) {
     case WorkerState::ready:
+      if (before == WorkerState::stuck) return "steps again";
       return "joined: it serves " + worker.card->name();
     case WorkerState::draining:
       return "takes no more requests (" + worker.problem + ")";
+    case WorkerState::stuck:
+      return "hangs: " + worker.problem + "; its requests move";
     default:
       return (was_here ? "is lost: " : "cannot be reached: ") + worker.problem;
   }
@@ -42,7 +50,7 @@ std::vector<WorkerNewsLine> WorkerNews::look(const ClusterView& view, TimePoint 
 bool WorkerNews::may_say(const WorkerView& worker, Said& said, TimePoint now) {
   if (said.state == worker.state)
     return worker.state == WorkerState::ready && said.problem != worker.problem;
-  if (worker.state != WorkerState::down) return true;
+  if (!is_loss(worker.state)) return true;
   if (said.lost && now - *said.lost < kQuietAfterLoss) {
     const TimePoint then = *said.lost + kQuietAfterLoss;
     owed_ = owed_ ? std::min(*owed_, then) : then;
@@ -53,12 +61,10 @@ bool WorkerNews::may_say(const WorkerView& worker, Said& said, TimePoint now) {
 }
 
 void WorkerNews::say(const WorkerView& worker, Said& said, std::vector<WorkerNewsLine>& lines) {
-  const bool was_here = said.state && said.state != WorkerState::down;
   const auto tell = [&](bool warning, const std::string& what) {
     lines.push_back({warning, "worker " + worker.address + " " + what});
   };
-  if (said.state != worker.state)
-    tell(worker.state == WorkerState::down, describe(worker, was_here));
+  if (said.state != worker.state) tell(is_loss(worker.state), describe(worker, said.state));
   said.state = worker.state;
   const std::string problem = worker.state == WorkerState::ready ? worker.problem : "";
   if (problem != said.problem && !problem.empty()) tell(true, problem);

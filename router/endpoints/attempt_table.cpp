@@ -25,8 +25,10 @@ void AttemptTable::dispatch(const Delivery& item, TimePoint now) {
     sink->on_row(*row, now);
   } else if (const auto* event = std::get_if<const v1::Event*>(&item.what)) {
     sink->on_event(**event, now);
+  } else if (const auto* drains = std::get_if<WorkerDrains>(&item.what)) {
+    sink->on_drain(drains->grace);
   } else {
-    sink->on_lost(*std::get<AttemptLost>(item.what).reason);
+    sink->on_lost(std::get<AttemptLost>(item.what));
   }
 }
 

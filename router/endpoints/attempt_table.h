@@ -17,7 +17,9 @@ class AttemptSink {
   virtual ~AttemptSink() = default;
   virtual void on_row(const TokenRow& row, TimePoint now) = 0;
   virtual void on_event(const v1::Event& event, TimePoint now) = 0;
-  virtual void on_lost(const std::string& reason) = 0;
+  virtual void on_lost(const AttemptLost& lost) = 0;
+  // The attempt's worker drains: it ends what it has in `grace`.
+  virtual void on_drain(Duration grace) = 0;
   // Once per batch, behind all of its rows and events: the time to write.
   virtual void on_batch_end(TimePoint now) = 0;
 
@@ -34,6 +36,10 @@ class AttemptTable {
     return last_serial_;
   }
   void remove(uint64_t serial) { sinks_.erase(serial); }
+  // What comes of this attempt goes to `sink` from now on.
+  void hand_over(uint64_t serial, std::shared_ptr<AttemptSink> sink) {
+    sinks_[serial] = std::move(sink);
+  }
   size_t size() const { return sinks_.size(); }
 
   // Calls the sinks of all batches, in order, then on_batch_end of each once: what has piled up is

@@ -24,9 +24,10 @@ void ChoiceStream::echo(const std::vector<TokenReport>& scores) {
 }
 
 void ChoiceStream::push(std::span<const uint32_t> ids,
-                        std::span<const v1::Logprobs* const> logprobs) {
+                        std::span<const v1::Logprobs* const> logprobs, size_t first) {
   size_t next = 0;
-  for (size_t i = 0; i < ids.size() && !finished() && deliver_; i++) {
+  while (next < logprobs.size() && logprobs[next]->index() < first) next++;
+  for (size_t i = first; i < ids.size() && !finished() && deliver_; i++) {
     const v1::Logprobs* here = nullptr;
     if (next < logprobs.size() && logprobs[next]->index() == i) here = logprobs[next++];
     push_token(static_cast<int32_t>(ids[i]), here);

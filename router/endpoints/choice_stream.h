@@ -26,8 +26,9 @@ class ChoiceStream {
   // The echoed prompt, in front of everything; `scores` as the worker sent them (empty: no logprobs
   // asked for).
   void echo(const std::vector<TokenReport>& scores);
-  // Accepted ids with their logprobs (by index). Ignored once finished.
-  void push(std::span<const uint32_t> ids, std::span<const v1::Logprobs* const> logprobs);
+  // Accepted ids from `first` on, with their logprobs (by index). Ignored once finished.
+  void push(std::span<const uint32_t> ids, std::span<const v1::Logprobs* const> logprobs,
+            size_t first = 0);
   // The worker's own end of the choice.
   void end(const v1::ChoiceEnd& end);
 

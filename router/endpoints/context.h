@@ -1,8 +1,10 @@
 // What endpoints work with: one RouterContext a process, one CoreContext a core.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/random.h"
@@ -12,6 +14,7 @@
 #include "router/endpoints/attempt_table.h"
 #include "router/endpoints/core_inbox.h"
 #include "router/endpoints/cpu_pool.h"
+#include "router/endpoints/journal.h"
 #include "router/endpoints/routing_stats.h"
 #include "router/endpoints/stats.h"
 #include "router/http/core.h"
@@ -19,6 +22,7 @@
 #include "router/openai/error.h"
 #include "router/routing/placement.h"
 #include "router/routing/prefix_look.h"
+#include "router/routing/resume_pacer.h"
 #include "router/telemetry/access_log.h"
 #include "router/telemetry/span_exporter.h"
 #include "router/upstream/fleet.h"
@@ -53,6 +57,8 @@ struct CoreContext {
   AttemptTable attempts;
   CoreInbox inbox;  // any thread puts
   std::unique_ptr<Policy> policy;
+  ResumePacer pacer;
+  std::unordered_map<ResumePacer::Ticket, std::function<void()>> resumes;  // whose turn is to come
   PrefixLook look;  // of the prompt that is being placed
   Random random{random_seed()};
   CoreStats stats;
@@ -67,6 +73,7 @@ struct RouterContext {
   SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
+  std::unique_ptr<JournalBudget> journals;
   std::atomic<int32_t> waiting{0};
   std::atomic<bool> draining{false};
   std::unique_ptr<AccessLog> access_log;   // null: none

@@ -144,9 +144,10 @@ void Generation::fail(const ApiError& error) {
 
 void Generation::cancel_all() {
   for (auto& run : runs_) {
+    leave_pacer(*run);
+    end_move(*run);
     if (run->serial == 0) continue;
-    const AttemptKey key{static_cast<uint32_t>(call_.core.core->index()), run->serial};
-    call_.router.fleet->cancel(run->worker, key, {});
+    call_.router.fleet->cancel(run->worker, key_of(run->serial), {});
     retire(*run);
   }
 }
@@ -167,11 +168,13 @@ void Generation::log_request(int status) const {
   if (!prepared_) return log().debug("request {} refused: status {}, {} ms", id, status, ms);
   const ValidRequest& request = prepared_->request;
   const UsageReport total = usage();
+  int32_t resumes = 0;
+  for (const auto& run : runs_) resumes += run->resumes;
   log().debug(
       "request {} ended: status {}, model {:?}, user {:?}, metadata {}, {} prompt tokens, {} "
-      "generated, {} ms",
+      "generated, {} resumes, {} ms",
       id, status, request.model, request.user, request.metadata, total.prompt_tokens,
-      total.completion_tokens, ms);
+      total.completion_tokens, resumes, ms);
 }
 
 void Generation::on_abort(Abort reason) {

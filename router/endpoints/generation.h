@@ -4,7 +4,9 @@
 //   ChoiceStream -> Answer
 //
 // generation.cpp has its beginning and its end, generation_place.cpp what places its prompts,
-// generation_rows.cpp what comes back, generation_out.cpp what goes out.
+// generation_start.cpp what is sent then, generation_rows.cpp what comes back, generation_out.cpp
+// what goes out; generation_lost.cpp has what is done when a worker is lost, generation_move.cpp
+// when one drains.
 //
 // Invariants
 //   G1  The exchange gets exactly one answer: a body, a stream with its terminal frames, or an
@@ -12,8 +14,15 @@
 //   G2  When the client is gone, or the answer is given, every attempt has been cancelled or has
 //       ended, the workers' slots (LoadSlot::own) are back, and nothing refers to this object any
 //       more.
-//   G3  A prompt is placed again after a loss only while nothing of it has been delivered.
-//   G4  While the client lags, deltas merge here instead of queueing as frames.
+//   G3  After a loss a prompt begins anew while nothing of it was accepted, and goes on behind what
+//       its journal has otherwise: what the choices have made of their tokens stays, so the client
+//       sees neither a gap nor a repetition. Where that cannot be (no worker resumes, the journal
+//       was given up) it begins anew as long as nothing of it was delivered; after that the client
+//       gets the terminal error.
+//       A draining worker's stream stops there only once another worker has admitted it; what both
+//       wrote is compared and delivered once.
+//   G4  While the client lags, deltas merge here instead of queueing as frames, and its worker gets
+//       no further ahead of it than a window (Credit), where it heeds that.
 //   G5  A list of prompts is placed through a window: `in_flight_` of them are at the workers or on
 //       their way there, the others wait in `queue_`, and each that is done makes room for the
 //       next.
@@ -28,6 +37,7 @@
 #include "router/endpoints/choice_stream.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/dialect.h"
+#include "router/endpoints/journal.h"
 #include "router/endpoints/prepare.h"
 #include "router/endpoints/prompt_route.h"
 #include "router/openai/render.h"
@@ -47,6 +57,30 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   Generation(const Dialect& dialect, EndpointCall call);
 
  private:
+  struct Run;
+  // A second attempt of a prompt, until its worker has admitted it (generation_move.cpp).
+  struct Move final : AttemptSink {
+    Move(std::shared_ptr<Generation> generation, Run& moved, const Placement& so_far)
+        : owner(std::move(generation)), run(moved), placement(so_far) {}
+    void on_row(const TokenRow&, TimePoint) override {}  // none comes before Admitted
+    void on_event(const v1::Event& event, TimePoint) override {
+      owner->on_move_event(*this, event);
+    }
+    void on_lost(const AttemptLost&) override { owner->end_move(run); }
+    void on_drain(Duration) override {}
+    void on_batch_end(TimePoint now) override { owner->on_batch_end(now); }
+
+    const std::shared_ptr<Generation> owner;
+    Run& run;
+    Placement placement;
+    uint64_t serial = 0;  // 0: not placed
+    uint32_t worker = 0;
+    uint64_t features = 0;
+    uint32_t credit = 0;
+    size_t recorded = 0;
+    std::shared_ptr<LoadSlot> load;
+    std::vector<bool> ended;  // choices, when it was started
+  };
   // One prompt on its way through a worker.
   struct Run final : AttemptSink {
     Run(Generation& generation, size_t number) : owner(generation), prompt(number) {}
@@ -54,20 +88,34 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     void on_event(const v1::Event& event, TimePoint now) override {
       owner.on_event(*this, event, now);
     }
-    void on_lost(const std::string& reason) override { owner.on_lost(*this, reason); }
+    void on_lost(const AttemptLost& lost) override { owner.on_lost(*this, lost); }
+    void on_drain(Duration grace) override { owner.on_drain(*this, grace); }
     void on_batch_end(TimePoint now) override { owner.on_batch_end(now); }
 
     Generation& owner;
     const size_t prompt;
+    std::shared_ptr<Move> move;  // to another worker, while the live attempt goes on
     std::optional<PromptRoute> route;
     std::optional<Placement> placement;
-    v1::Start start;  // without what placing decides; while in flight
+    v1::Start
+        start;  // without what placing decides and without what was delivered; while in flight
+    std::optional<Journal> journal;  // while in flight
     bool in_flight = false;
     int32_t bounces = 0;  // counted of this placement
     uint64_t serial = 0;  // of the live attempt; 0: none
     size_t recorded = 0;  // its number in the request's record
     uint32_t worker = 0;
+    uint64_t features = 0;           // of the last worker, as its view said
+    std::string numerics;            // of the first worker; empty: none had it yet
     std::shared_ptr<LoadSlot> load;  // of the worker that has the live attempt
+    uint32_t credit = 0;             // Start.send_until of the live attempt, as raised
+    bool alone = false;              // nothing else may be placed there (LoadSlot::exclusive)
+    bool resuming = false;           // its attempts go on behind the journal
+    int32_t resumes = 0;
+    ResumePacer::Ticket ticket = 0;  // from a loss to the first output after it
+    int32_t yields = 0;              // times that it let resumes go first
+    bool to_admit = false;           // its attempt's Admitted has not come
+    TimePoint gap_from{};            // the last token before the loss that it recovers from
     std::vector<ChoiceStream> choices;
     std::vector<bool> stopped;  // by a stop string, and the worker has been told
     std::vector<TokenReport> prompt_scores;
@@ -89,12 +137,18 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   PlacementInput placement_input(const Run& run) const;
   void launch();
   void place(Run& run);
-  PlacementStep decide(Run& run);
+  PlacementStep decide(Run& run, Placement& placement, bool resumes);
   std::string decisions() const;
-  std::vector<Candidate> candidates(const Run& run, bool& supported);
-  std::vector<Candidate> able(const Run& run, std::span<const uint32_t> ids, bool& supported) const;
-  Candidate candidate(const WorkerView& worker) const;
+  std::vector<Candidate> candidates(const Run& run, bool resumes, bool& supported);
+  std::vector<uint32_t> workers_of_card(const Run& run) const;
+  std::vector<Candidate> able(const Run& run, bool resumes, std::span<const uint32_t> ids,
+                              bool& supported) const;
+  Candidate candidate(const Run& run, const WorkerView& worker) const;
   void start_on(Run& run, const PlaceOn& place);
+  v1::Start start_for(const Run& run, const PlaceOn& place, bool resumes) const;
+  bool send(const PlaceOn& place, uint64_t serial, size_t recorded, v1::Start start,
+            Placement& placement);
+  void claim(Run& run, const PlaceOn& place);
   void wait(Run& run, Duration delay);
   void refuse(Run& run, const PlaceRefused& refused);
   void put_back(Run& run);
@@ -107,7 +161,27 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void on_failed(Run& run, const v1::Failed& failed);
   void on_choice_end(Run& run, const v1::ChoiceEnd& end);
   void on_prompt_logprobs(Run& run, const v1::PromptLogprobs& scores);
-  void on_lost(Run& run, const std::string& reason);
+  void on_admitted(Run& run, const v1::Admitted& admitted);
+  void on_lost(Run& run, const AttemptLost& lost);
+  void lose(Run& run, LossCause cause, const std::string& reason);
+  bool can_resume(const Run& run) const;
+  void resume(Run& run, LossCause cause);
+  void restart(Run& run);
+  int64_t resume_budget() const;
+  void release_resumes();
+  void leave_pacer(Run& run);
+  void on_drain(Run& run, Duration grace);
+  void begin_move(Run& run);
+  void advance_move(Run& run);
+  void start_move(Run& run, const PlaceOn& place);
+  void on_move_event(Move& move, const v1::Event& event);
+  void adopt_move(Run& run);
+  void end_move(Run& run);
+  void retire_move(Move& move) const;
+  AttemptKey key_of(uint64_t serial) const;
+  static TimePoint now_steady() { return std::chrono::steady_clock::now(); }
+  void observe_row(Run& run, const TokenRow& row, TimePoint now);
+  void record(Run& run, const TokenRow& row, size_t known);
   void on_batch_end(TimePoint now);
   void on_abort(Abort reason);
 
@@ -120,6 +194,8 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   bool explains() const;
   void begin_stream();
   void pump();
+  uint32_t send_until(const Run& run, uint64_t features) const;
+  void give_credit(Run& run);
   void pump_choice(Run& run, ChoiceStream& choice);
   void finish();
   void fail(const ApiError& error);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "router/endpoints/generation.h"
+#include "router/endpoints/start_builder.h"
 
 namespace bessemer {
 namespace {
@@ -9,6 +10,10 @@ namespace {
 // Tokens that may merge for a client that lags; beyond it they become frames, and those are bounded
 // by the connection.
 constexpr int32_t kMaxHeldTokens = 4096;
+// Tokens of a choice that a worker may be ahead of the client, where it heeds credit: seconds of a
+// fast stream, so that a client which keeps up never waits for credit, and well below
+// kMaxHeldTokens, so that one which does not keeps up costs no frames.
+constexpr int64_t kCreditWindow = 1024;
 
 }  // namespace
 
@@ -46,8 +51,27 @@ void Generation::pump() {
     for (auto& choice : run->choices) {
       if (writable || choice.held_tokens() > kMaxHeldTokens) pump_choice(*run, choice);
     }
+    if (writable) give_credit(*run);
   }
   call_.exchange->flush();
+}
+
+// 0: no limit. Of the choice that is furthest ahead: one that its worker begins later must not hold
+// up the others.
+uint32_t Generation::send_until(const Run& run, uint64_t features) const {
+  if (!prepared_->request.stream || (features & feature_bit(Feature::credit)) == 0) return 0;
+  int64_t most = 0;
+  for (const auto& choice : run.choices) most = std::max(most, choice.generated());
+  return static_cast<uint32_t>(most + kCreditWindow);
+}
+
+// While the client keeps up; in steps of half a window: a frame for every 512 tokens.
+void Generation::give_credit(Run& run) {
+  if (run.credit == 0 || run.serial == 0) return;
+  const uint32_t until = send_until(run, run.features);
+  if (until < run.credit + kCreditWindow / 2) return;
+  run.credit = until;
+  call_.router.fleet->credit(run.worker, key_of(run.serial), until);
 }
 
 void Generation::pump_choice(Run& run, ChoiceStream& choice) {

@@ -1,7 +1,7 @@
 // Which worker gets each prompt, and when.
 #include <algorithm>
+#include <utility>
 
-#include "common/log.h"
 #include "router/endpoints/generation.h"
 #include "router/endpoints/refused_param.h"
 #include "router/endpoints/start_builder.h"
@@ -12,9 +12,9 @@ namespace {
 // Of the header that explains them: some twenty prompts, well within what clients take.
 constexpr size_t kMaxDecisionBytes = 4096;
 
-TimePoint now_steady() {
-  return std::chrono::steady_clock::now();
-}
+// New work lets resumes go first for five seconds at most.
+constexpr Duration kYield = std::chrono::milliseconds(20);
+constexpr int32_t kMaxYields = 250;
 
 std::string random_bytes(Random& random) {
   std::string bytes;
@@ -45,6 +45,12 @@ ApiError refusal_error(const PlaceRefused& refused, ApiKind kind) {
     }
     case RefusalKind::failed:
       return server_error("The worker failed: " + refused.detail + ".");
+    case RefusalKind::poison:
+      return server_error(
+          "Workers crashed while they computed this request, which is not tried "
+          "again: " +
+              refused.detail + ".",
+          false);
   }
   return server_error(refused.detail);
 }
@@ -76,28 +82,43 @@ void Generation::launch() {
     run.in_flight = true;
     in_flight_++;
     run.start = build_start(*prepared_, run.prompt, seed_, random_bytes(call_.core.random));
+    run.journal.emplace(*call_.router.journals, run.choices.size(),
+                        prepared_->prompts[run.prompt].ids.size());
+    if (!run.journal->kept()) call_.core.stats.journals_given_up.add();
     place(run);
   }
 }
 
 // Those of the model's workers that a placement looks at: a shortlist where they are many, all of
-// them once somebody has refused or nobody of the list could.
-std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) {
-  const auto model = call_.core.view->models.find(prepared_->request.model);
+// them once somebody has refused or nobody of the list could. A resumed prompt is tied to its card,
+// not to the one that most workers of the name have by now.
+std::vector<Candidate> Generation::candidates(const Run& run, bool resumes, bool& supported) {
   supported = true;
+  if (resumes) return able(run, resumes, workers_of_card(run), supported);
+  const auto model = call_.core.view->models.find(prepared_->request.model);
   if (model == call_.core.view->models.end()) return {};
   const std::span<const uint32_t> all = model->second->workers;
   if (run.placement->is_first()) {
-    auto found = able(run, call_.core.look.shortlist(all, call_.core.random), supported);
+    auto found = able(run, resumes, call_.core.look.shortlist(all, call_.core.random), supported);
     if (!found.empty()) return found;
   }
-  return able(run, all, supported);
+  return able(run, resumes, all, supported);
+}
+
+std::vector<uint32_t> Generation::workers_of_card(const Run& run) const {
+  std::vector<uint32_t> ids;
+  for (const WorkerView& worker : call_.core.view->workers) {
+    if (worker.state == WorkerState::ready && worker.card->card_hash() == run.start.card_hash())
+      ids.push_back(worker.id);
+  }
+  return ids;
 }
 
 // `supported`: false when none of them has the features that the prompt needs.
-std::vector<Candidate> Generation::able(const Run& run, std::span<const uint32_t> ids,
+std::vector<Candidate> Generation::able(const Run& run, bool resumes, std::span<const uint32_t> ids,
                                         bool& supported) const {
-  const uint64_t needed = required_feature_bits(run.start);
+  uint64_t needed = required_feature_bits(run.start);
+  if (resumes) needed |= feature_bit(Feature::resume);
   std::vector<Candidate> found;
   bool lacking = false;
   for (const uint32_t id : ids) {
@@ -105,15 +126,15 @@ std::vector<Candidate> Generation::able(const Run& run, std::span<const uint32_t
     if (worker.card->card_hash() != run.start.card_hash()) continue;
     if ((worker.features & needed) != needed) {
       lacking = true;
-    } else {
-      found.push_back(candidate(worker));
+    } else if (worker.load->exclusive.load(std::memory_order_relaxed) == 0) {
+      found.push_back(candidate(run, worker));
     }
   }
   supported = !lacking || !found.empty();
   return found;
 }
 
-Candidate Generation::candidate(const WorkerView& worker) const {
+Candidate Generation::candidate(const Run& run, const WorkerView& worker) const {
   Candidate one;
   one.worker = worker.id;
   one.reading = worker.load->reading.load();
@@ -121,25 +142,30 @@ Candidate Generation::candidate(const WorkerView& worker) const {
   one.backlog_tokens = worker.load->backlog();
   one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
   one.matched_tokens = int64_t{call_.core.look.blocks(worker.id)} * one.block_tokens;
+  one.incarnation = worker.incarnation;
+  one.same_numerics = run.numerics.empty() || worker.card->numerics() == run.numerics;
   return one;
 }
 
-PlacementStep Generation::decide(Run& run) {
+PlacementStep Generation::decide(Run& run, Placement& placement, bool resumes) {
   const TimePoint begun = now_steady();
   bool supported = true;
   PrefixLook& look = call_.core.look;
   look.ask(*call_.router.kv_index, *call_.router.kv_pledged, call_.core.core->index(),
            run.route->chain());
-  const auto open = candidates(run, supported);
+  const auto open = candidates(run, resumes, supported);
   run.route->note_best(int64_t{look.most_blocks()} * prepared_->model->card->block_tokens());
-  auto step = run.placement->next(open, supported, begun, *call_.core.policy, call_.core.random);
+  auto step = placement.next(open, supported, begun, *call_.core.policy, call_.core.random);
   call_.core.routing.decision.observe(std::chrono::duration<double>(now_steady() - begun).count());
   return step;
 }
 
 void Generation::place(Run& run) {
+  // Who has been waiting for a place before goes first; not for ever, or new work would starve.
+  if (!run.resuming && call_.core.pacer.anyone_waits() && run.yields++ < kMaxYields)
+    return wait(run, kYield);
   while (!closed_ && run.serial == 0) {
-    const auto step = decide(run);
+    const auto step = decide(run, *run.placement, run.resuming);
     if (const auto* place = std::get_if<PlaceOn>(&step)) {
       start_on(run, *place);
     } else if (const auto* later = std::get_if<PlaceLater>(&step)) {
@@ -150,61 +176,12 @@ void Generation::place(Run& run) {
   }
 }
 
-void Generation::start_on(Run& run, const PlaceOn& place) {
-  v1::Start start = run.start;
-  start.set_epoch(place.epoch);
-  call_.core.stats.bounces.add(
-      static_cast<uint64_t>(place.bounces - std::exchange(run.bounces, place.bounces)));
-  auto* admission = start.mutable_admission();
-  admission->set_must_queue(place.must_queue);
-  admission->set_bounces(static_cast<uint32_t>(place.bounces));
-  admission->set_max_est_ttft_us(place.max_est_ttft_us);
-  const Duration left = deadline_ - now_steady();
-  admission->set_remaining_ms(
-      static_cast<uint32_t>(std::max<int64_t>(microseconds(left) / 1000, 1)));
-  run.worker = place.worker;
-  run.load = call_.core.view->workers[place.worker].load;
-  run.serial = call_.core.attempts.add(std::shared_ptr<AttemptSink>(shared_from_this(), &run));
-  run.load->own.fetch_add(prepared_->request.n, std::memory_order_relaxed);
-  run.recorded = record_attempt(run, place);
-  start.set_traceparent(call_.record->traceparent_of(run.recorded));
-  run.route->claim(run.load, place, call_.core.routing);
-  if (log().should_log(LogLevel::debug)) {
-    log().debug("{} prompt {}: {}", answer_id_, run.prompt,
-                run.route->explain(call_.core.view->workers[place.worker].address));
-  }
-  const AttemptKey key{static_cast<uint32_t>(call_.core.core->index()), run.serial};
-  const Status status = call_.router.fleet->start(place.worker, key, std::move(start));
-  if (status.ok()) return;
-  const std::string why(status.message());
-  call_.record->problem(run.recorded, why);
-  retire(run);
-  if (absl::IsResourceExhausted(status)) {
-    run.placement->rejected(v1::REJECT_QUEUE_FULL, why, 0);
-  } else if (absl::IsUnimplemented(status)) {
-    run.placement->rejected(v1::REJECT_UNSUPPORTED, why, 0);
-  } else if (absl::IsInvalidArgument(status)) {
-    run.placement->rejected(v1::REJECT_TOO_LARGE, why, 0);
-  } else {
-    run.placement->rejected(v1::REJECT_DRAINING, why, 0);
-  }
-}
-
-size_t Generation::record_attempt(const Run& run, const PlaceOn& place) {
-  AttemptRecord attempt;
-  attempt.worker = call_.core.view->workers[place.worker].address;
-  attempt.decision = choice_reason_name(place.choice.reason);
-  attempt.epoch = place.epoch;
-  if (call_.record->head().trace) attempt.span = new_span_id(call_.core.random);
-  attempt.begin = now_steady();
-  attempt.prompt_tokens = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
-  attempt.matched_tokens = place.matched_tokens;
-  return call_.record->begin_attempt(std::move(attempt));
-}
-
 void Generation::wait(Run& run, Duration delay) {
+  if (run.placement->suspect()) leave_pacer(run);  // others need not wait for an idle worker
   auto& waiting = call_.router.waiting;
-  if (waiting.fetch_add(1, std::memory_order_relaxed) >= call_.core.settings.max_waiting) {
+  const int32_t others = waiting.fetch_add(1, std::memory_order_relaxed);
+  // A resume is never refused for want of room: there are no more of them than live requests.
+  if (others >= call_.core.settings.max_waiting && !run.resuming) {
     waiting.fetch_sub(1, std::memory_order_relaxed);
     return refuse(run, {RefusalKind::overloaded, "as many requests wait as may", 1000});
   }
@@ -216,6 +193,14 @@ void Generation::wait(Run& run, Duration delay) {
 
 // Where others of this request are in flight, their ends make the room that was not there now.
 void Generation::refuse(Run& run, const PlaceRefused& refused) {
+  if (refused.kind == RefusalKind::poison) call_.core.stats.poisoned.add();
+  if (run.resuming) {
+    return fail(
+        server_error("The worker was lost in the middle of the answer, and no other could "
+                     "take over: " +
+                         refused.detail + ".",
+                     refused.kind != RefusalKind::poison));
+  }
   const bool others = in_flight_ > 1;
   if (refused.kind == RefusalKind::overloaded && others) return put_back(run);
   fail(refusal_error(refused, prepared_->request.kind));
@@ -224,6 +209,7 @@ void Generation::refuse(Run& run, const PlaceRefused& refused) {
 void Generation::put_back(Run& run) {
   run.placement.emplace(placement_input(run), call_.router.options.placement);
   run.bounces = 0;
+  run.journal.reset();
   run.in_flight = false;
   window_ = --in_flight_;
   queue_.push_front(&run);
@@ -233,6 +219,7 @@ void Generation::put_back(Run& run) {
 void Generation::retire(Run& run) {
   if (run.serial == 0) return;
   run.load->own.fetch_sub(prepared_->request.n, std::memory_order_relaxed);
+  if (std::exchange(run.alone, false)) run.load->exclusive.fetch_sub(1, std::memory_order_relaxed);
   run.route->release();
   call_.core.attempts.remove(run.serial);
   call_.record->end_attempt(run.recorded, now_steady());
@@ -253,7 +240,10 @@ std::string Generation::decisions() const {
 // The worker has given all that is wanted of the prompt.
 void Generation::complete(Run& run) {
   retire(run);
+  leave_pacer(run);
+  end_move(run);
   run.start = v1::Start();
+  run.journal.reset();
   run.in_flight = false;
   in_flight_--;
   window_ = std::min(window_ + 1, most_in_flight());

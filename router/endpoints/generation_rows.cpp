@@ -1,5 +1,6 @@
 // What comes back from the workers.
 #include <algorithm>
+#include <utility>
 
 #include "common/log.h"
 #include "router/endpoints/generation.h"
@@ -54,7 +55,34 @@ void Generation::on_row(Run& run, const TokenRow& row, TimePoint now) {
   news_ = true;
   if (!run.admitted) admit(run);
   deliver_scores(run);
+  const auto known = run.journal->known(static_cast<size_t>(row.choice),
+                                        static_cast<uint32_t>(row.offset), row.ids);
+  if (!known) {
+    call_.router.fleet->cancel(run.worker, key_of(run.serial), {});
+    return lose(run, LossCause::protocol, "it wrote something else than the worker before");
+  }
+  if (*known == row.ids.size()) {
+    if (run.journal->ended(static_cast<size_t>(row.choice)))
+      call_.core.stats.discarded_tokens.add(row.ids.size());
+    return;
+  }
   run.route->computed();
+  observe_row(run, row, now);
+  record(run, row, *known);
+  CoreStats& stats = call_.core.stats;
+  ChoiceStream& choice = run.choices[static_cast<size_t>(row.choice)];
+  const int64_t before = choice.generated();
+  choice.push(row.ids, row.logprobs, *known);
+  const int64_t kept = choice.generated() - before;
+  stats.generated_tokens.add(static_cast<uint64_t>(kept));
+  if (!choice.finished()) return;
+  run.journal->end(static_cast<size_t>(row.choice), v1::END_STOP);
+  const size_t fresh = row.ids.size() - *known;
+  stats.discarded_tokens.add(fresh - std::min(static_cast<size_t>(kept), fresh));
+  stop_finished(run);
+}
+
+void Generation::observe_row(Run& run, const TokenRow& row, TimePoint now) {
   CoreStats& stats = call_.core.stats;
   TimePoint& last_row = run.last_row[static_cast<size_t>(row.choice)];
   if (!first_token_seen_) {
@@ -65,22 +93,27 @@ void Generation::on_row(Run& run, const TokenRow& row, TimePoint now) {
     stats.inter_token.observe(seconds(now - last_row));
   }
   last_row = now;
-  ChoiceStream& choice = run.choices[static_cast<size_t>(row.choice)];
-  const int64_t before = choice.generated();
-  choice.push(row.ids, row.logprobs);
-  const int64_t kept = choice.generated() - before;
-  stats.generated_tokens.add(static_cast<uint64_t>(kept));
-  if (choice.finished()) {
-    stats.discarded_tokens.add(row.ids.size() -
-                               std::min(static_cast<size_t>(kept), row.ids.size()));
-    stop_finished(run);
+  leave_pacer(run);
+  if (const TimePoint from = std::exchange(run.gap_from, {}); from != TimePoint{})
+    stats.failover_gap.observe(seconds(now - from));
+}
+
+void Generation::record(Run& run, const TokenRow& row, size_t known) {
+  const auto fresh = row.ids.subspan(known);
+  run.placement->progressed(static_cast<int64_t>(fresh.size()));
+  if (run.alone && !run.placement->suspect()) {  // it may have company again
+    run.alone = false;
+    run.load->exclusive.fetch_sub(1, std::memory_order_relaxed);
   }
+  const bool kept = run.journal->kept();
+  run.journal->append(static_cast<size_t>(row.choice), fresh);
+  if (kept && !run.journal->kept()) call_.core.stats.journals_given_up.add();
 }
 
 // A stop string ended a choice that the worker still works on.
 void Generation::stop_finished(Run& run) {
   if (run.serial == 0) return;
-  const AttemptKey key{static_cast<uint32_t>(call_.core.core->index()), run.serial};
+  const AttemptKey key = key_of(run.serial);
   const bool all = std::all_of(run.choices.begin(), run.choices.end(),
                                [](const auto& one) { return one.finished(); });
   if (all) {
@@ -102,11 +135,7 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
   news_ = true;
   switch (event.what_case()) {
     case v1::Event::kAdmitted:
-      run.cached_tokens = event.admitted().matched_tokens();
-      call_.record->matched(run.recorded, run.cached_tokens);
-      run.route->admitted(event.admitted());
-      call_.router.sessions.note(session(), run.worker);
-      return admit(run);
+      return on_admitted(run, event.admitted());
     case v1::Event::kRejected:
       return on_rejected(run, event.rejected());
     case v1::Event::kPromptLogprobs:
@@ -114,16 +143,38 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
     case v1::Event::kChoiceEnd:
       return on_choice_end(run, event.choice_end());
     case v1::Event::kDone:
-      run.cached_tokens = event.done().usage().cached();
-      run.route->finished(run.cached_tokens, call_.core.routing);
+      if (run.resumes == 0) {
+        run.cached_tokens = event.done().usage().cached();
+        run.route->finished(run.cached_tokens, call_.core.routing);
+      }
       if (event.done().has_timing())
         call_.record->timing(run.recorded, timing_of(event.done().timing()));
       return complete(run);
+    case v1::Event::kHandoff:
+      return lose(run, LossCause::handoff, "the worker handed it over");
     case v1::Event::kFailed:
       return on_failed(run, event.failed());
     default:
       return;  // progress; a kind of event that is newer than this router
   }
+}
+
+// What a resume finds in a cache is not the client's saving: it was charged for its first admission.
+void Generation::on_admitted(Run& run, const v1::Admitted& admitted) {
+  if (!std::exchange(run.to_admit, false)) return;  // repeated behind a broken lane
+  const auto matched = static_cast<int64_t>(admitted.matched_tokens());
+  call_.record->matched(run.recorded, matched);
+  if (run.resumes == 0) {
+    run.cached_tokens = matched;
+    run.route->admitted(admitted);
+    call_.router.sessions.note(session(), run.worker);
+  } else {
+    run.route->release();
+    const auto prompt = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
+    const int64_t again = prompt + run.journal->tokens() - matched;
+    call_.core.stats.recomputed_tokens.add(static_cast<uint64_t>(std::max<int64_t>(again, 0)));
+  }
+  admit(run);
 }
 
 void Generation::on_choice_end(Run& run, const v1::ChoiceEnd& end) {
@@ -135,6 +186,7 @@ void Generation::on_choice_end(Run& run, const v1::ChoiceEnd& end) {
   deliver_scores(run);
   const int64_t before = choice.generated();
   choice.end(end);
+  run.journal->end(end.choice(), end.reason() == v1::END_UNSPECIFIED ? v1::END_STOP : end.reason());
   call_.core.stats.generated_tokens.add(static_cast<uint64_t>(choice.generated() - before));
 }
 
@@ -152,7 +204,9 @@ void Generation::on_prompt_logprobs(Run& run, const v1::PromptLogprobs& scores) 
   while (run.prompt_scores.size() < scores.first() && run.prompt_scores.size() < ids.size()) {
     add_score(run, bare_report(ids[run.prompt_scores.size()], tokenizer, run.prompt_characters));
   }
+  size_t position = scores.first();
   for (const auto& token : scores.tokens()) {
+    if (position++ < run.prompt_scores.size()) continue;  // repeated behind a broken lane
     if (token.ids_size() == 0 || token.ids_size() != token.values_size() ||
         run.prompt_scores.size() >= ids.size())
       break;
@@ -192,32 +246,10 @@ void Generation::on_rejected(Run& run, const v1::Rejected& rejected) {
 }
 
 void Generation::on_failed(Run& run, const v1::Failed& failed) {
+  if (failed.elsewhere()) return lose(run, LossCause::failed, failed.detail());
   call_.record->problem(run.recorded, failed.detail());
   retire(run);
-  if (failed.elsewhere() && !run.delivered) {
-    call_.core.stats.replaced.add();
-    call_.record->resumed();
-    run.placement->lost(failed.detail());
-    reset_choices(run);
-    return place(run);
-  }
   fail(error_of(failed, prepared_->request.sampling));
-}
-
-void Generation::on_lost(Run& run, const std::string& reason) {
-  if (closed_) return;
-  news_ = true;
-  log().warn("{} lost worker {}: {}", answer_id_, run.worker, reason);
-  call_.record->problem(run.recorded, reason);
-  retire(run);
-  if (!run.delivered) {  // G3
-    call_.core.stats.replaced.add();
-    call_.record->resumed();
-    run.placement->lost(reason);
-    reset_choices(run);
-    return place(run);
-  }
-  fail(server_error("The worker was lost in the middle of the answer: " + reason + "."));
 }
 
 void Generation::on_batch_end(TimePoint now) {

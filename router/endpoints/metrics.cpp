@@ -34,6 +34,38 @@ void add_requests(const RouterContext& router, MetricFamilies& families) {
                MetricFamilies::Type::Counter, std::move(metrics));
 }
 
+void add_failover(const RouterContext& router, MetricFamilies& families) {
+  MetricFamilies::Metrics metrics;
+  for (size_t cause = 0; cause < kLossCauses; cause++) {
+    ClientMetric metric;
+    metric.label = {{"cause", loss_cause_name(static_cast<LossCause>(cause))}};
+    for (const auto& core : router.cores)
+      metric.counter.value += static_cast<double>(core->stats.resumes[cause].value());
+    metrics.push_back(std::move(metric));
+  }
+  families.add("resumes_total",
+               "Times that an answer went on on another worker behind what was delivered, by how "
+               "the one before was lost.",
+               MetricFamilies::Type::Counter, std::move(metrics));
+  families.histogram("failover_gap_seconds",
+                     "Between the last token before a loss and the first one after it.",
+                     &CoreStats::failover_gap);
+  families.counter("resume_recomputed_tokens_total",
+                   "Tokens of prompts and answers that resumes did not find in a cache.",
+                   &CoreStats::recomputed_tokens);
+  families.counter("resumes_foreign_numerics_total",
+                   "Resumes on workers of other numerics, where none of the same was left.",
+                   &CoreStats::foreign_numerics);
+  families.counter("poisoned_total",
+                   "Requests given up since a worker crashed while it computed nothing else.",
+                   &CoreStats::poisoned);
+  families.counter("journals_given_up_total",
+                   "Requests that cannot be resumed for want of journal memory.",
+                   &CoreStats::journals_given_up);
+  families.gauge("journal_bytes_free", "Memory that journals may still take.",
+                 static_cast<double>(router.journals->left()));
+}
+
 void add_workers(const ClusterView& view, MetricFamilies& families) {
   MetricFamilies::Metrics metrics;
   for (const auto& worker : view.workers) {
@@ -107,6 +139,7 @@ void handle_metrics(EndpointCall call) {
                    &CoreStats::failed_streams);
   families.counter("turned_away_total", "Connections refused because as many were open as may be.",
                    call.router.turned_away.value());
+  add_failover(call.router, families);
   add_workers(*call.core.view, families);
   add_telemetry(call.router, families);
   add_routing_metrics(call.router, families);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "bessemer/v1/engine.pb.h"
+#include "proto/features.h"
 #include "router/endpoints/prepare.h"
 
 namespace bessemer {
@@ -13,7 +14,10 @@ namespace bessemer {
 v1::Start build_start(const PreparedRequest& prepared, size_t prompt, uint64_t seed,
                       const std::string& request_id);
 
-// Bit i: feature number i is needed.
+// Features as bits: bit i is feature number i (WorkerView::features).
+constexpr uint64_t feature_bit(Feature feature) {
+  return uint64_t{1} << static_cast<uint32_t>(feature);
+}
 uint64_t required_feature_bits(const v1::Start& start);
 
 }  // namespace bessemer

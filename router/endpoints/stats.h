@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "router/cluster/loss_cause.h"
+
 namespace bessemer {
 
 // One writer, any readers.
@@ -53,6 +55,10 @@ class Histogram {
   std::atomic<double> sum_{0};
 };
 
+// From an orphan that was attached at once to a wait for a model to load.
+inline constexpr std::array kGapBounds{0.01, 0.025, 0.05, 0.1, 0.25, 0.5,  1.0,
+                                       2.0,  3.0,   5.0,  7.5, 10.0, 30.0, 60.0};
+
 inline constexpr std::array kStatuses{200, 204, 400, 401, 404, 405, 408, 413,
                                       417, 429, 431, 499, 500, 501, 503, 504};
 inline constexpr size_t kMaxEndpoints = 32;
@@ -64,11 +70,17 @@ struct CoreStats {
   void count_request(size_t endpoint, int status);
 
   Counter prompt_tokens, cached_tokens, generated_tokens;
-  Counter discarded_tokens;  // came for a choice behind its stop string
-  Counter cancelled;         // requests whose client hung up
-  Counter bounces;           // refusals that another attempt answered
-  Counter replaced;          // attempts lost with a worker and placed again
-  Counter failed_streams;    // ended by an error frame
+  Counter discarded_tokens;                  // came for a choice behind its stop string
+  Counter cancelled;                         // requests whose client hung up
+  Counter bounces;                           // refusals that another attempt answered
+  Counter replaced;                          // attempts lost with a worker and placed again
+  Counter failed_streams;                    // ended by an error frame
+  std::array<Counter, kLossCauses> resumes;  // streams that went on elsewhere, by what they lost
+  Counter recomputed_tokens;                 // of prompt and output, for resumes
+  Counter foreign_numerics;                  // resumes on a worker of other numerics
+  Counter poisoned;                          // requests that crashed a worker alone
+  Counter journals_given_up;
+  Histogram failover_gap{kGapBounds};
   Histogram ttft{kTtftBounds}, inter_token{kInterTokenBounds}, request{kRequestBounds};
 };
 

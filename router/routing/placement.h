@@ -2,12 +2,17 @@
 // I/O or clock.
 //
 // Invariants
-//   P1  A worker that refused is not asked again in the same round; a worker that lost the request
-//       not at all.
-//   P2  Every round ends: with a worker, with a wait, or with a refusal. Rounds, losses and the
-//       time waited are bounded.
+//   P1  A worker that refused is not asked again in the same round; of one that lost the request,
+//       see loss_record.h. A request without output is not placed on such a worker at all.
+//   P2  Every round ends: with a worker, with a wait, or with a refusal. Rounds, losses without
+//       output between them and the time waited are bounded.
 //   P3  The epoch rises with every attempt, so that a worker can refuse a stale one.
+//   P4  A resumed request waits for a worker, whatever there is or is not, until `resume_wait` after
+//       its loss; a full queue, a bounce or an empty cluster does not end it before.
+//   P5  It goes to a worker of other numerics only where none of its own is left; one that moves
+//       while its worker still runs it never does.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -18,6 +23,7 @@
 
 #include "bessemer/v1/engine.pb.h"
 #include "common/clock.h"
+#include "router/routing/loss_record.h"
 #include "router/routing/policy.h"
 
 namespace bessemer {
@@ -30,9 +36,13 @@ struct PlacementLimits {
   Duration estimate_margin = std::chrono::milliseconds(100);
   double estimate_margin_share = 0.25;  // or this share of the expected, if that is more
   int32_t max_bounces = 16;             // refusals of one request, all rounds together
-  int32_t max_losses = 2;  // attempts lost with their worker before a token was delivered
+  int32_t max_losses = 16;              // attempts lost in a row, without output between them
+  Duration second_chance = std::chrono::seconds(2);  // LossRecord: hangs and resets last shorter
   Duration wait_step = std::chrono::milliseconds(100);
   Duration max_wait = std::chrono::seconds(5);  // in the router, while every queue is full
+  Duration resume_step = std::chrono::milliseconds(50);
+  // A restart takes seconds, loading a large model most of a minute.
+  Duration resume_wait = std::chrono::seconds(60);
 };
 
 // Send it there.
@@ -44,12 +54,13 @@ struct PlaceOn {
   uint32_t max_est_ttft_us = 0;  // the worker refuses when it expects more; 0: no limit
   Choice choice;                 // its index is of no use here
   int64_t matched_tokens = 0;    // what the chosen one is believed to have of the prompt
+  bool alone = false;            // nothing else may be placed there beside it
 };
-// All who could serve are full: ask again after `delay`.
+// All who could serve are full, or nobody is there: ask again after `delay`.
 struct PlaceLater {
   Duration delay{};
 };
-enum class RefusalKind : uint8_t { no_worker, overloaded, unsupported, impossible, failed };
+enum class RefusalKind : uint8_t { no_worker, overloaded, unsupported, impossible, failed, poison };
 struct PlaceRefused {
   RefusalKind kind = RefusalKind::no_worker;
   std::string detail;
@@ -60,27 +71,51 @@ using PlacementStep = std::variant<PlaceOn, PlaceLater, PlaceRefused>;
 class Placement {
  public:
   Placement(const PlacementInput& input, const PlacementLimits& limits)
-      : input_(input), limits_(limits) {}
+      : input_(input), limits_(limits), losses_(limits.second_chance) {}
 
   // `candidates`: ready workers of the request's card that have the features it needs. `supported`:
   // false when workers are ready but none has the features.
   PlacementStep next(std::span<const Candidate> candidates, bool supported, TimePoint now,
                      Policy& policy, Random& random);
   bool is_first() const { return epoch_ == 0; }  // nobody has been asked yet
-  // The worker of the last PlaceOn did not take it, or lost it before any output.
+  // The worker of the last PlaceOn did not take it, gave output, or lost it.
   void rejected(v1::RejectReason reason, const std::string& detail, uint32_t retry_after_ms);
-  void lost(const std::string& reason);
+  void progressed(int64_t tokens) { losses_.progressed(tokens); }
+  bool suspect() const { return losses_.suspect(); }
+  void lost(LossCause cause, const std::string& reason, TimePoint now);
+  // Behind lost(): it goes on with `tokens` of prompt and output, or begins anew.
+  void resume(int64_t tokens, TimePoint now);
+  // Likewise, without a loss: to go on elsewhere while its worker writes the same.
+  void move(int64_t tokens, TimePoint now);
+  void restart() {
+    resume_until_.reset();
+    moves_ = false;
+  }
+  // P3 where `other`, made from this one, has placed meanwhile.
+  void skip_epochs(const Placement& other) { epoch_ = std::max(epoch_, other.epoch_); }
 
  private:
+  // Who may be asked now, and whether anybody would be in a later round.
+  struct Open {
+    std::vector<Candidate> candidates;
+    bool later = false;
+  };
+  Open find_open(std::span<const Candidate> candidates, TimePoint now) const;
   PlaceOn place_on(const Candidate& candidate, const Choice& choice);
   PlacementStep wait_or_refuse(TimePoint now);
+  PlacementStep wait_to_resume(TimePoint now);
+  bool may_bounce() const { return resume_until_ || bounces_ < limits_.max_bounces; }
 
-  const PlacementInput input_;
+  PlacementInput input_;
   const PlacementLimits limits_;
   uint32_t worker_ = 0, epoch_ = 0;
-  int32_t bounces_ = 0, losses_ = 0;
-  std::set<uint32_t> refused_, lost_;  // this round; for good
-  std::optional<PlaceRefused> final_;  // no other worker would answer differently
+  int32_t bounces_ = 0;
+  std::set<uint32_t> refused_;  // this round
+  LossRecord losses_;
+  std::optional<TimePoint> resume_until_;
+  bool moves_ = false;
+  std::optional<PlaceRefused> final_;        // no other worker would answer differently
+  std::optional<PlaceRefused> unsupported_;  // by one; others may do better
   std::string last_detail_;
   uint32_t retry_after_ms_ = 0;
   std::optional<TimePoint> waiting_since_;

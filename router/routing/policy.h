@@ -23,6 +23,8 @@ struct Candidate {
   int64_t backlog_tokens = 0;  // LoadSlot::backlog: prompt tokens to be computed before a new one's
   int64_t matched_tokens = 0;  // of the prompt, in its prefix cache as far as the index knows
   int32_t block_tokens = 0;    // of a KV block; 0: not known
+  uint64_t incarnation = 0;    // of its process
+  bool same_numerics = true;   // as the worker that a resumed request comes from
 };
 
 struct PlacementInput {

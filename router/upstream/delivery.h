@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "bessemer/v1/engine.pb.h"
+#include "common/clock.h"
+#include "router/cluster/loss_cause.h"
 
 namespace bessemer {
 
@@ -27,20 +29,26 @@ struct TokenRow {
   std::span<const v1::Logprobs* const> logprobs;  // by index; empty unless asked for
 };
 
-// Nothing more will come of this attempt: its lane is gone, or broke the rules for it.
+// Nothing more will come of this attempt.
 struct AttemptLost {
   std::shared_ptr<const std::string> reason;
+  LossCause cause = LossCause::lane;
+};
+
+// The attempt goes on, but its worker ends what it has in `grace`.
+struct WorkerDrains {
+  Duration grace{};
 };
 
 struct Delivery {
   uint64_t serial = 0;
-  std::variant<TokenRow, const v1::Event*, AttemptLost> what;
+  std::variant<TokenRow, const v1::Event*, AttemptLost, WorkerDrains> what;
 };
 
 struct CoreBatch {
   uint32_t core = 0;
   std::shared_ptr<const v1::WorkerFrame>
-      frame;                    // keeps rows and events alive; null where all are AttemptLost
+      frame;                    // keeps rows and events alive; null where there are none
   std::vector<Delivery> items;  // in order
 };
 

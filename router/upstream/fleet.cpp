@@ -5,7 +5,9 @@
 #include <atomic>
 #include <list>
 #include <map>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <variant>
 
 #include "common/block_hash.h"
@@ -13,6 +15,7 @@
 #include "common/mailbox.h"
 #include "common/random.h"
 #include "router/cluster/step_slope.h"
+#include "router/cluster/stuck_detector.h"
 #include "router/cluster/vocabulary_cache.h"
 #include "router/cluster/worker_news.h"
 #include "router/cluster/worker_source.h"
@@ -37,6 +40,9 @@ struct LaneDown {
   std::string reason;
 };
 struct Draining {};
+struct Stuck {
+  bool hangs;
+};
 struct CardCame {
   StatusOr<v1::ModelCard> card;
 };
@@ -55,7 +61,7 @@ struct Speaker {
 };
 struct Fact {
   Speaker speaker;  // nobody's where no session says it
-  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, KvWanted,
+  std::variant<LaneUp, LaneDown, Draining, Stuck, CardCame, VocabularyCame, WatchEnded, KvWanted,
                MembersChanged>
       what;
 };
@@ -85,14 +91,15 @@ uint32_t load_interval_ms(size_t workers) {
 class Listener final : public SessionObserver {
  public:
   Listener(Speaker speaker, Mailbox<Fact>& facts, const FleetHooks& hooks, KvFollower& follower,
-           std::shared_ptr<LoadSlot> load)
+           std::shared_ptr<LoadSlot> load, Duration stuck_after)
       : speaker_(speaker),
         facts_(facts),
         hooks_(hooks),
         follower_(follower),
-        load_(std::move(load)) {}
+        load_(std::move(load)),
+        detector_(stuck_after) {}
 
-  void on_lane_up(size_t lane, const v1::Hello& hello) override { send(LaneUp{lane, hello}); }
+  void on_lane_up(size_t lane, const v1::Hello& hello) override;
   void on_lane_down(size_t lane, const std::string& reason) override {
     send(LaneDown{lane, reason});
   }
@@ -124,13 +131,17 @@ class Listener final : public SessionObserver {
     reading.own_then = load_->own.load(std::memory_order_relaxed);
     store(reading);
     if (report.draining()) send(Draining{});
+    if (report.pools_size() > 0)
+      on_progress(report.pools(0).engine_steps(), report.pools(0).work_pending());
   }
   void on_load(const v1::Load& load) override {
     LoadReading reading = load_->reading.load();
     fill(reading, load);
     reading.own_then = load_->own.load(std::memory_order_relaxed);
     store(reading);
+    on_progress(load.engine_steps(), load.work_pending());
   }
+  void on_progress(uint64_t engine_steps, bool work_pending) override;
 
  private:
   void store(const LoadReading& reading) {
@@ -147,9 +158,31 @@ class Listener final : public SessionObserver {
   const FleetHooks& hooks_;
   KvFollower& follower_;
   const std::shared_ptr<LoadSlot> load_;
-  StepSlope slope_;  // of reports, which come one after the other
+  StepSlope slope_;   // of reports, which come one after the other
+  std::mutex mutex_;  // words come on any of gRPC's threads
+  StuckDetector detector_;
+  uint64_t incarnation_ = 0;
 };
 
+void Listener::on_lane_up(size_t lane, const v1::Hello& hello) {
+  bool hangs = false;
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(incarnation_, hello.incarnation()) != hello.incarnation()) detector_.reset();
+    hangs = detector_.stuck();
+  }
+  send(LaneUp{lane, hello});
+  if (hangs) send(Stuck{true});  // forgotten with its last lane
+}
+
+void Listener::on_progress(uint64_t engine_steps, bool work_pending) {
+  const LoadReading load = load_->reading.load();
+  const StuckDetector::Word word{engine_steps, work_pending, load.step_us, load.backlog_tokens,
+                                 load.prefill_tok_s};
+  std::lock_guard lock(mutex_);
+  // Under the lock, so that verdicts arrive in their order.
+  if (detector_.hear(word, std::chrono::steady_clock::now())) send(Stuck{detector_.stuck()});
+}
 using SessionPtr = std::shared_ptr<WorkerSession>;
 
 // A worker's session, kept by the fleet's thread until nobody else is inside it.
@@ -173,6 +206,9 @@ class FleetImpl final : public Fleet {
   void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) override {
     if (const SessionPtr session = session_of(worker)) session->cancel(key, choices);
   }
+  void credit(uint32_t worker, AttemptKey key, uint32_t send_until) override {
+    if (const SessionPtr session = session_of(worker)) session->credit(key, send_until);
+  }
   void set_members(std::vector<Member> members) override {
     if (!facts_.push_reserved({{}, MembersChanged{std::move(members)}}))
       log().debug("a change of members came too late");
@@ -192,6 +228,7 @@ class FleetImpl final : public Fleet {
   void learn(uint32_t worker, LaneUp& fact);
   void learn(uint32_t worker, LaneDown& fact);
   void learn(uint32_t worker, Draining&) { registry_.draining(worker); }
+  void learn(uint32_t worker, Stuck& fact);
   void learn(uint32_t worker, CardCame& fact) {
     grant(registry_.card(worker, std::move(fact.card), now()));
   }
@@ -277,7 +314,7 @@ void FleetImpl::open(uint32_t worker, size_t workers) {
   session.credentials = options_.credentials;
   Tenant tenant{++last_serial_, view.address, nullptr, nullptr};
   tenant.listener = std::make_unique<Listener>(Speaker{worker, tenant.serial}, facts_, hooks_,
-                                               *follower_, view.load);
+                                               *follower_, view.load, options_.stuck_after);
   tenant.session = WorkerSession::create(session, *tenant.listener);
   open_[worker].store(tenant.session, std::memory_order_release);
   tenants_.emplace(worker, std::move(tenant));
@@ -329,6 +366,14 @@ void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
 void FleetImpl::learn(uint32_t, KvWanted& fact) {
   if (registry_.incarnation(fact.worker) != fact.incarnation) return;  // another will be wanted
   tenants_.at(fact.worker).session->watch_kv(fact.stream, fact.request);
+}
+
+// The view first, or what the worker loses would be placed on it again.
+void FleetImpl::learn(uint32_t worker, Stuck& fact) {
+  registry_.stuck(worker, fact.hangs);
+  publish();
+  if (fact.hangs)
+    tenants_.at(worker).session->abandon(LossCause::stuck, "the worker has work and takes no step");
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {

@@ -27,6 +27,8 @@ struct FleetOptions {
   std::string cache_folder;                            // for vocabularies; empty: none
   KvIndex* kv_index = nullptr;    // these two outlive the fleet, which writes them
   KvIndex* kv_pledged = nullptr;  // what workers are about to have (kv_pledges.h)
+  // A worker with work and without a step for so long hangs (StuckDetector).
+  Duration stuck_after = std::chrono::seconds(2);
 };
 
 // How the fleet reaches the rest of the router.
@@ -51,6 +53,7 @@ class Fleet {
   // See WorkerSession. Unavailable where nobody has this id any more.
   virtual Status start(uint32_t worker, AttemptKey key, v1::Start start) = 0;
   virtual void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) = 0;
+  virtual void credit(uint32_t worker, AttemptKey key, uint32_t send_until) = 0;
   virtual PledgeBook& pledges() = 0;
   // How well the workers' caches are known.
   virtual KvCounts kv_counts() const = 0;

@@ -1,5 +1,10 @@
 // A LaneProtocol shared between the cores that send on it and the wire that it is read from: one
 // mutex, held for microseconds, never while calling out.
+//
+// When the wire breaks, attempts that the worker keeps for a while (LaneProtocol, L7) wait here for
+// the next call: attached to the same incarnation they go on, to another one they are lost, and
+// after the worker's orphan_ms they are lost as well. Where we closed the wire they are lost at
+// once: a peer that is silent or breaks the rules is not waited for.
 #pragma once
 #include <functional>
 #include <memory>
@@ -34,13 +39,19 @@ class Lane {
   // ---- any core ----
   Status start(AttemptKey key, v1::Start start);
   void cancel(AttemptKey key, const std::vector<uint32_t>& choices);
+  void credit(AttemptKey key, uint32_t send_until);
   bool ready() const;
 
   // ---- the session's own thread ----
   // A new call: Hello is written at once.
   void open(std::shared_ptr<Wire> wire, const LaneOptions& options, TimePoint now);
-  // Pings; closes the wire of a silent peer.
+  // Pings; closes the wire of a silent peer; gives up orphans that nobody may attach any more. Also
+  // while no call is open.
   void tick(TimePoint now);
+  // Every attempt is lost; the call stays.
+  void abandon(LossCause cause, const std::string& reason);
+  // The worker's process is gone: nothing of it can be attached.
+  void abandon_orphans(LossCause cause, const std::string& reason);
   // Ends the call; lost() follows once the wire has noticed.
   void shut();
   bool is_open() const;
@@ -51,11 +62,15 @@ class Lane {
   StatusOr<std::optional<v1::Hello>> received(std::shared_ptr<const v1::WorkerFrame> frame,
                                               TimePoint now);
   void written(bool ok);
-  // No more frames will come: every attempt is lost. Once a call.
-  void lost(const std::string& reason);
+  // No more frames will come. Once a call.
+  void lost(const std::string& reason, TimePoint now);
 
  private:
   void pump();
+  void greet(const v1::Hello& hello, Deliveries& out);
+  void lose_orphans(LossCause cause, const std::string& reason, Deliveries& out);
+  std::vector<LaneAttempt>::iterator find_orphan(AttemptKey key);
+  bool cancel_orphan(AttemptKey key, const std::vector<uint32_t>& choices);
 
   const Deliver deliver_;
   mutable std::mutex mutex_;
@@ -64,6 +79,10 @@ class Lane {
   v1::RouterFrame outgoing_;  // the one write outstanding
   bool writing_ = false;
   std::string close_reason_;  // ours, where we closed it
+  LossCause close_cause_ = LossCause::lane;
+  std::vector<LaneAttempt> orphans_;  // of the last call, at most LaneOptions::max_attempts
+  uint64_t orphans_incarnation_ = 0;
+  TimePoint orphans_until_{};
 };
 
 }  // namespace bessemer

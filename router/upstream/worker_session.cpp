@@ -27,8 +27,15 @@ class WireObserver {
   virtual ~WireObserver() = default;
   virtual void lane_up(size_t lane, const v1::Hello& hello) = 0;
   virtual void frame_seen(const v1::WorkerFrame& frame) = 0;
-  virtual void lane_done(size_t lane, const std::string& reason) = 0;
+  virtual void lane_done(size_t lane, const grpc::Status& status) = 0;
 };
+
+// Nobody listens there: the process that did is gone. What gRPC says of it is the text of the
+// system's error; where it is not recognised, orphans wait for as long as a worker keeps them.
+bool is_refused(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         status.error_message().find("onnection refused") != std::string::npos;
+}
 
 // One Engine.Session call. gRPC calls its methods one at a time per kind; it lives until OnDone,
 // and a hold keeps OnDone away until the lane has promised not to write any more.
@@ -55,7 +62,7 @@ class GrpcWire final : public Wire,
   void release() override { RemoveHold(); }
 
   void OnReadDone(bool ok) override {
-    if (!ok) return lane_.lost("the connection to the worker was lost");
+    if (!ok) return lane_.lost("the connection to the worker was lost", now_steady());
     const auto frame = std::move(frame_);
     const auto hello = lane_.received(frame, now_steady());
     if (hello.ok()) {
@@ -66,7 +73,7 @@ class GrpcWire final : public Wire,
   }
   void OnWriteDone(bool ok) override { lane_.written(ok); }
   void OnDone(const grpc::Status& status) override {
-    observer_.lane_done(index_, status.error_message());
+    observer_.lane_done(index_, status);
     CallCount& calls = calls_;
     const auto self = std::exchange(self_, nullptr);
     calls.remove();  // nothing but `self` is touched after this
@@ -112,7 +119,9 @@ class GrpcSession final : public WorkerSession, public WireObserver {
 
   Status start(AttemptKey key, v1::Start start) override;
   void cancel(AttemptKey key, const std::vector<uint32_t>& choices) override;
+  void credit(AttemptKey key, uint32_t send_until) override;
   void tick(TimePoint now) override;
+  void abandon(LossCause cause, const std::string& reason) override;
   void fetch_card() override { state_->fetch_card(); }
   void fetch_vocabulary(const std::string& hash) override { state_->fetch_vocabulary(hash); }
   void watch_load() override { state_->watch_load(); }
@@ -135,7 +144,7 @@ class GrpcSession final : public WorkerSession, public WireObserver {
   LaneOptions lane_options(size_t index) const;
   void lane_up(size_t lane, const v1::Hello& hello) override;
   void frame_seen(const v1::WorkerFrame& frame) override;
-  void lane_done(size_t lane, const std::string& reason) override;
+  void lane_done(size_t lane, const grpc::Status& status) override;
 
   const WorkerSessionOptions options_;
   SessionObserver& observer_;
@@ -177,14 +186,19 @@ void GrpcSession::cancel(AttemptKey key, const std::vector<uint32_t>& choices) {
   for (const auto& slot : slots_) slot->lane->cancel(key, choices);
 }
 
+void GrpcSession::credit(AttemptKey key, uint32_t send_until) {
+  for (const auto& slot : slots_) slot->lane->credit(key, send_until);
+}
+
+void GrpcSession::abandon(LossCause cause, const std::string& reason) {
+  for (const auto& slot : slots_) slot->lane->abandon(cause, reason);
+}
+
 void GrpcSession::tick(TimePoint now) {
   for (size_t i = 0; i < slots_.size(); i++) {
     Slot& slot = *slots_[i];
-    if (slot.calling.load(std::memory_order_acquire)) {
-      slot.lane->tick(now);
-    } else if (now >= slot.retry_at) {
-      connect(i, now);
-    }
+    slot.lane->tick(now);
+    if (!slot.calling.load(std::memory_order_acquire) && now >= slot.retry_at) connect(i, now);
   }
 }
 
@@ -223,10 +237,14 @@ void GrpcSession::lane_up(size_t lane, const v1::Hello& hello) {
 void GrpcSession::frame_seen(const v1::WorkerFrame& frame) {
   if (frame.has_drain()) observer_.on_draining();
   for (const auto& load : frame.step().load()) observer_.on_load(load);
+  if (frame.has_ping())
+    observer_.on_progress(frame.ping().engine_steps(), frame.ping().work_pending());
 }
 
-void GrpcSession::lane_done(size_t lane, const std::string& reason) {
-  observer_.on_lane_down(lane, reason);
+void GrpcSession::lane_done(size_t lane, const grpc::Status& status) {
+  if (is_refused(status))
+    slots_[lane]->lane->abandon_orphans(LossCause::crash, "the worker's process is gone");
+  observer_.on_lane_down(lane, status.error_message());
   // Last: from here on tick() may connect again, and the new call's up must not overtake this down.
   slots_[lane]->calling.store(false, std::memory_order_release);
 }

@@ -50,7 +50,8 @@ class SessionObserver {
   virtual void on_card(StatusOr<v1::ModelCard> card) = 0;
   virtual void on_vocabulary(const std::string& tokenizer_hash, StatusOr<std::string> bytes) = 0;
   virtual void on_report(const v1::LoadReport& report) = 0;
-  virtual void on_load(const v1::Load& load) = 0;             // between reports, with a step
+  virtual void on_load(const v1::Load& load) = 0;  // between reports, with a step
+  virtual void on_progress(uint64_t engine_steps, bool work_pending) = 0;  // with each ping
   virtual void on_report_end(const std::string& reason) = 0;  // the watch has ended; ask again
   virtual void on_kv_update(uint64_t stream, KvDelivery& delivery) = 0;
   virtual void on_kv_end(uint64_t stream, const Status& why) = 0;  // nothing more comes of it
@@ -69,10 +70,13 @@ class WorkerSession {
   // Prefers lane core % lanes. Unavailable: no lane is up. Others: see LaneProtocol::start.
   virtual Status start(AttemptKey key, v1::Start start) = 0;
   virtual void cancel(AttemptKey key, const std::vector<uint32_t>& choices) = 0;
+  virtual void credit(AttemptKey key, uint32_t send_until) = 0;
 
   // ---- the cluster's thread ----
   // Connects what is down and due, pings what is up. Call it several times a second.
   virtual void tick(TimePoint now) = 0;
+  // Every attempt of this router is lost; the lanes stay.
+  virtual void abandon(LossCause cause, const std::string& reason) = 0;
   virtual void fetch_card() = 0;
   virtual void fetch_vocabulary(const std::string& tokenizer_hash) = 0;
   virtual void watch_load() = 0;

@@ -141,18 +141,11 @@ def test_a_worker_killed_in_mid_stream(own_cluster):
     old = {worker["incarnation"] for worker in cluster.state()["workers"]}
     cluster.kill_child(victims[0])
 
-    failed = finished = 0
-    for connection in connections:
+    for connection in connections:  # those of the dead one go on on the other (test_failover.py looks at what they say)
         data = read_rest(connection)
         assert data.rstrip(b"\r\n0").endswith(b"data: [DONE]"), data[-200:]
-        if b'"error"' in data:
-            failed += 1
-            last = [line for line in data.split(b"\n") if line.startswith(b"data: {")][-1]
-            assert set(json.loads(last[6:])["error"]) == {"message", "type", "param", "code"}
-        else:
-            finished += 1
+        assert b'"error"' not in data and b'"finish_reason":"length"' in data, data[-300:]
         connection.close()
-    assert failed >= 1 and finished >= 1, (failed, finished)
 
     with make_client(cluster) as client:  # the other worker serves on, at once
         name = cluster.get("/v1/models")["data"][0]["id"]

@@ -71,7 +71,7 @@ void Session::account(Deliveries& deliveries) {
         touch(*row);
       } else if (std::holds_alternative<AttemptLost>(item.what)) {
         next_.erase(attempt);
-      } else {
+      } else if (std::holds_alternative<const v1::Event*>(item.what)) {
         const v1::Event& event = *std::get<const v1::Event*>(item.what);
         if (event.has_done() || event.has_failed() || event.has_rejected()) next_.erase(attempt);
       }
@@ -92,7 +92,7 @@ bool Session::receive(std::string_view bytes) {
 // Whoever has heard no end hears of the loss.
 void Session::finish() {
   Deliveries deliveries;
-  lane_.close("over", deliveries);
+  lane_.close(LossCause::lane, "over", deliveries);
   account(deliveries);
   CHECK(next_.empty());
 }

@@ -230,6 +230,22 @@ TEST_F(WorkerNewsTest, JoinsAndLossesAreSaidOnce) {
   EXPECT_EQ(news(), "!worker a:1 is lost: it closed the session\n");
 }
 
+TEST_F(WorkerNewsTest, AHangAndItsEndAreSaid) {
+  make_ready(0, 7, "m", "h");
+  EXPECT_EQ(news(), "worker a:1 joined: it serves m\n");
+  registry_.stuck(0, true);
+  EXPECT_EQ(news(), "!worker a:1 hangs: it has work and takes no step; its requests move\n");
+  registry_.stuck(0, false);
+  EXPECT_EQ(news(), "worker a:1 steps again\n");
+  registry_.stuck(0, true);
+  EXPECT_EQ(news(), "");  // N2
+  now_ += kQuietAfterLoss;
+  EXPECT_NE(news(), "");
+  registry_.lane_down(0, 0, "killed");
+  now_ += kQuietAfterLoss;
+  EXPECT_EQ(news(), "!worker a:1 is lost: killed\n");
+}
+
 TEST_F(WorkerNewsTest, WhoCrashesAgainAndAgainIsSaidRarelyAndRightly) {
   make_ready(0, 1, "m", "h");
   EXPECT_EQ(news(), "worker a:1 joined: it serves m\n");

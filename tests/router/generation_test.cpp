@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "common/log.h"
+#include "proto/features.h"
 #include "tests/router/router_fixture.h"
 
 namespace bessemer {
@@ -419,7 +420,8 @@ TEST_F(GenerationTest, ASlowReaderLosesNothing) {
   EXPECT_EQ(streamed, whole.at("choices").at(0).at("text").as_string());
 }
 
-TEST_F(GenerationTest, AWorkerThatDiesInMidStreamLeavesATerminalError) {
+TEST_F(GenerationTest, AWorkerThatDiesInMidStreamLeavesATerminalErrorWhereNoneResumes) {
+  mock_.missing_features = uint64_t{1} << static_cast<uint32_t>(Feature::resume);
   auto& worker = add_worker();
   start();
   HttpClient client(port());

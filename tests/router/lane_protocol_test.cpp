@@ -1,5 +1,6 @@
 #include "router/upstream/lane_protocol.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -213,6 +214,355 @@ TEST_F(LaneProtocolTest, AStartThatNeverLeftIsTakenBack) {
   EXPECT_EQ(lane_->queued_bytes(), 0u);
 }
 
+v1::Start resumed_start() {
+  v1::Start start = start_of(3, 3);
+  auto* first = start.mutable_resume()->add_choices();
+  first->add_ids(4);
+  first->add_ids(5);
+  start.mutable_resume()->add_choices()->set_end(v1::END_STOP);
+  start.mutable_resume()->add_choices();
+  return start;
+}
+
+TEST_F(LaneProtocolTest, ResumedChoicesGoOnBehindWhatTheyWereStartedWith) {
+  connect();
+  ASSERT_TRUE(lane_->start({0, 1}, resumed_start()).ok());
+  const uint64_t handle = take().start().attempt();
+  auto frame = make_frame();
+  add_row(*frame->mutable_step(), handle, 0, 1, {5});  // had it
+  add_row(*frame->mutable_step(), handle, 0, 2, {6});
+  add_row(*frame->mutable_step(), handle, 2, 0, {7});
+  add_row(*frame->mutable_step(), handle, 1, 0, {8});  // had ended
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 3u);
+  EXPECT_EQ(ids_of(delivered()[0]), std::vector<uint32_t>{6});
+  EXPECT_EQ(ids_of(delivered()[1]), std::vector<uint32_t>{7});
+  EXPECT_TRUE(is_lost(delivered()[2]));
+}
+
+TEST_F(LaneProtocolTest, WhatWasDeliveredTravelsInChunksToo) {
+  connect();
+  v1::Start start = start_of(60'000, 2);
+  for (uint32_t choice = 0; choice < 2; choice++) {
+    auto* delivered = start.mutable_resume()->add_choices();
+    for (uint32_t i = 0; i < 70'000; i++) delivered->add_ids(choice * 100'000 + i);
+  }
+  ASSERT_TRUE(lane_->start({0, 1}, std::move(start)).ok());
+  std::map<uint32_t, std::vector<uint32_t>> parts;
+  bool last = false;
+  for (auto frame = take(); frame.body_case() != v1::RouterFrame::BODY_NOT_SET; frame = take()) {
+    EXPECT_LE(frame.ByteSizeLong(), options_.max_frame_bytes);
+    const auto add = [&](uint32_t part, const auto& ids) {
+      parts[part].insert(parts[part].end(), ids.begin(), ids.end());
+    };
+    if (frame.has_start()) {
+      EXPECT_EQ(frame.start().input().total_ids(), 60'000u);
+      add(0, frame.start().input().ids());
+      for (int i = 0; i < 2; i++)
+        add(static_cast<uint32_t>(i) + 1, frame.start().resume().choices(i).ids());
+    } else {
+      EXPECT_FALSE(last);
+      add(frame.chunk().part(), frame.chunk().ids());
+      last = frame.chunk().last();
+    }
+  }
+  EXPECT_TRUE(last);
+  EXPECT_EQ(parts[0].size(), 60'000u);
+  for (uint32_t choice = 0; choice < 2; choice++) {
+    ASSERT_EQ(parts[choice + 1].size(), 70'000u);
+    for (uint32_t i = 0; i < 70'000; i++) ASSERT_EQ(parts[choice + 1][i], choice * 100'000 + i);
+  }
+  EXPECT_EQ(lane_->queued_bytes(), 0u);
+}
+
+TEST_F(LaneProtocolTest, AnEndBehindMissingTokensLosesTheAttempt) {
+  connect();
+  const auto end = [&](uint64_t handle, bool done) {
+    auto frame = make_frame();
+    add_row(*frame->mutable_step(), handle, 0, 0, {4});
+    auto* event = frame->mutable_step()->add_after();
+    event->set_attempt(handle);
+    if (done) {
+      event->mutable_done();
+    } else {
+      event->mutable_choice_end()->set_reason(v1::END_STOP);
+      event->mutable_choice_end()->set_end_offset(2);
+    }
+    EXPECT_TRUE(receive(frame).ok());
+    return delivered().size() == 2 && is_lost(delivered()[1]);
+  };
+  EXPECT_TRUE(end(start(1), false));
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_TRUE(end(start(2), true));
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_TRUE(lane_->ready());
+}
+
+TEST_F(LaneProtocolTest, RepeatedEndsAreDropped) {
+  connect();
+  const uint64_t handle = start(1, 0, 2);
+  auto frame = make_frame();
+  auto* event = frame->mutable_step()->add_after();
+  event->set_attempt(handle);
+  event->mutable_choice_end()->set_reason(v1::END_STOP);
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_TRUE(delivered().empty());
+  EXPECT_EQ(lane_->attempts(), 1u);
+}
+
+TEST_F(LaneProtocolTest, AWorkerWithoutWorkOwesNothingMore) {
+  connect();
+  const auto answer = [&](bool pending) {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    const auto ping = take();
+    EXPECT_TRUE(ping.has_ping());
+    auto frame = make_frame();
+    *frame->mutable_ping() = ping.ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(9);
+    frame->mutable_ping()->set_work_pending(pending);
+    EXPECT_TRUE(receive(frame).ok());
+    return !delivered().empty() && is_lost(delivered()[0]);
+  };
+  const uint64_t handle = start(1);
+  EXPECT_FALSE(answer(false));
+  auto row = make_frame();
+  add_row(*row->mutable_step(), handle, 0, 0, {4});
+  ASSERT_TRUE(receive(row).ok());
+  EXPECT_FALSE(answer(false));  // something came in between
+  EXPECT_FALSE(answer(true));
+  EXPECT_FALSE(answer(false));
+  EXPECT_TRUE(answer(false));
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+// A worker that keeps what it says, and steps on for others while nothing comes of ours.
+class QuietAttemptTest : public LaneProtocolTest {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(take().has_hello());
+    const auto hello = hello_frame();
+    hello->mutable_hello()->add_features(static_cast<uint32_t>(Feature::attach));
+    hello->mutable_hello()->set_orphan_ms(2000);
+    ASSERT_TRUE(receive(hello).ok());
+  }
+  // A ping and its answer, a second later and `steps` further on. True: an Attach is due.
+  bool word(uint64_t steps = 2) {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    const auto ping = take();
+    EXPECT_TRUE(ping.has_ping());
+    auto frame = make_frame();
+    *frame->mutable_ping() = ping.ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(steps_ += steps);
+    frame->mutable_ping()->set_work_pending(true);
+    EXPECT_TRUE(receive(frame).ok());
+    asked_ = take();
+    return asked_.has_attach();
+  }
+  Status row(uint64_t handle, uint32_t offset, uint32_t choice = 0) {
+    auto frame = make_frame();
+    add_row(*frame->mutable_step(), handle, choice, offset, {4});
+    return receive(frame);
+  }
+  Status event(uint64_t handle, const std::function<void(v1::Event&)>& fill) {
+    auto frame = make_frame();
+    auto* event = frame->mutable_step()->add_after();
+    event->set_attempt(handle);
+    fill(*event);
+    return receive(frame);
+  }
+  Status admitted(uint64_t handle) {
+    return event(handle, [](v1::Event& event) { event.mutable_admitted(); });
+  }
+
+  uint64_t steps_ = 100;
+  v1::RouterFrame asked_;
+};
+
+TEST_F(QuietAttemptTest, IsAskedForOnItsOwnLaneAndGoesOn) {
+  auto limited = start_of(3, 2);
+  limited.set_request_id("sixteen bytes...");
+  limited.set_epoch(5);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  const uint64_t handle = take().start().attempt();
+  ASSERT_TRUE(row(handle, 0, 1).ok());
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(word());
+  const v1::Attach& attach = asked_.attach();
+  EXPECT_GT(attach.attempt(), handle);
+  EXPECT_EQ(attach.request_id(), "sixteen bytes...");
+  EXPECT_EQ(attach.epoch(), 5u);
+  ASSERT_EQ(attach.next_offset_size(), 2);
+  EXPECT_EQ(attach.next_offset(0), 0u);
+  EXPECT_EQ(attach.next_offset(1), 1u);
+  ASSERT_TRUE(admitted(attach.attempt()).ok());
+  ASSERT_TRUE(row(attach.attempt(), 1, 1).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_EQ(ids_of(delivered()[0]), std::vector<uint32_t>{4});
+  lane_->cancel({0, 1}, {});
+  EXPECT_EQ(take().cancel().attempt(), attach.attempt());
+}
+
+TEST_F(QuietAttemptTest, WhatComesUnderTheOldHandleCountsUntilTheAnswer) {
+  const uint64_t handle = start(1);
+  while (!word()) continue;
+  const uint64_t later = asked_.attach().attempt();
+  ASSERT_TRUE(row(handle, 0).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(admitted(later).ok());
+  ASSERT_TRUE(row(handle, 1).ok());  // overtaken by the answer, which has it too
+  EXPECT_TRUE(delivered().empty());
+  ASSERT_TRUE(row(later, 1).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+  const uint64_t other = start(2);
+  while (!word()) continue;
+  const auto rejected = [](v1::Event& event) {
+    event.mutable_rejected()->set_reason(v1::REJECT_QUEUE_FULL);
+  };
+  ASSERT_TRUE(event(other, rejected).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_FALSE(is_lost(delivered()[0]));  // the answer to its Start
+}
+
+TEST_F(QuietAttemptTest, IsLostWhereTheWorkerDoesNotKnowIt) {
+  start(1);
+  while (!word()) continue;
+  const auto unknown = [](v1::Event& event) {
+    event.mutable_rejected()->set_reason(v1::REJECT_NOT_FOUND);
+    event.mutable_rejected()->set_detail("it has ended");
+  };
+  ASSERT_TRUE(event(asked_.attach().attempt(), unknown).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  ASSERT_TRUE(is_lost(delivered()[0]));
+  EXPECT_EQ(std::get<AttemptLost>(delivered()[0].what).cause, LossCause::protocol);
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(QuietAttemptTest, IsAskedForAgainWhenTheAnswerIsLostToo) {
+  start(1);
+  while (!word()) continue;
+  const uint64_t first = asked_.attach().attempt();
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(word());
+  EXPECT_GT(asked_.attach().attempt(), first);
+  ASSERT_TRUE(row(asked_.attach().attempt(), 0).ok());
+  EXPECT_EQ(delivered().size(), 1u);
+}
+
+TEST_F(QuietAttemptTest, NobodyElseIsAskedFor) {
+  const uint64_t handle = start(1);
+  for (uint32_t i = 0; i < 10; i++) {
+    EXPECT_FALSE(word());
+    ASSERT_TRUE(row(handle, i).ok());  // something comes
+  }
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word(0));  // no step: the StuckDetector's
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+
+  auto parked = start_of();
+  parked.set_send_until(1);
+  ASSERT_TRUE(lane_->start({0, 2}, parked).ok());
+  ASSERT_TRUE(row(take().start().attempt(), 0).ok());
+  auto scored = start_of();
+  scored.mutable_generate()->set_prompt_logprobs(1);  // its worker could not go on
+  ASSERT_TRUE(lane_->start({0, 3}, scored).ok());
+  EXPECT_TRUE(take().has_start());
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word());
+}
+
+TEST_F(QuietAttemptTest, AWorkerThatCannotAttachIsNotAsked) {
+  lane_.emplace(options_, now_);
+  connect();
+  start(1);
+  for (int i = 0; i < 5; i++) EXPECT_FALSE(word());
+  EXPECT_EQ(lane_->attempts(), 1u);
+}
+
+TEST_F(QuietAttemptTest, HandlesRiseAlsoBehindStartsThatWait) {
+  start(1);
+  EXPECT_FALSE(word());
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(lane_->start({0, 2}, start_of()).ok());  // waits for the wire
+  EXPECT_FALSE(word());
+  ASSERT_TRUE(asked_.has_start());
+  const auto next = take();
+  ASSERT_TRUE(next.has_attach());
+  EXPECT_GT(next.attach().attempt(), asked_.start().attempt());
+}
+
+TEST_F(LaneProtocolTest, CreditRisesAndFollowsItsStart) {
+  connect();
+  v1::Start limited = start_of();
+  limited.set_send_until(10);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  lane_->credit({0, 1}, 20);
+  const auto first = take();
+  ASSERT_TRUE(first.has_start());
+  lane_->credit({0, 1}, 15);  // lower than what was said
+  lane_->credit({0, 1}, 30);
+  const auto credit = take();
+  ASSERT_TRUE(credit.has_credit());
+  EXPECT_EQ(credit.credit().attempt(), first.start().attempt());
+  EXPECT_EQ(credit.credit().send_until(), 30u);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  start(2);
+  lane_->credit({0, 2}, 10);  // was started without a limit
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  lane_->credit({0, 1}, 40);
+  lane_->cancel({0, 1}, {});
+  EXPECT_TRUE(take().has_cancel());
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+}
+
+TEST_F(LaneProtocolTest, WhoWaitsForCreditIsOwedNothing) {
+  connect();
+  v1::Start limited = start_of();
+  limited.set_send_until(2);
+  ASSERT_TRUE(lane_->start({0, 1}, limited).ok());
+  const uint64_t handle = take().start().attempt();
+  const auto idle = [&] {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    auto frame = make_frame();
+    *frame->mutable_ping() = take().ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(9);
+    EXPECT_TRUE(receive(frame).ok());
+  };
+  auto row = make_frame();
+  add_row(*row->mutable_step(), handle, 0, 0, {4, 5});
+  ASSERT_TRUE(receive(row).ok());
+  for (int i = 0; i < 5; i++) idle();
+  EXPECT_EQ(lane_->attempts(), 1u);
+  lane_->credit({0, 1}, 3);
+  EXPECT_TRUE(take().has_credit());
+  idle();
+  idle();
+  EXPECT_EQ(lane_->attempts(), 0u);
+}
+
+TEST_F(LaneProtocolTest, ADrainIsToldToThoseThatRun) {
+  connect();
+  start(1);
+  auto frame = make_frame();
+  frame->mutable_drain()->set_deadline_ms(3000);
+  ASSERT_TRUE(receive(frame).ok());
+  ASSERT_EQ(delivered().size(), 1u);
+  EXPECT_EQ(std::get<WorkerDrains>(delivered()[0].what).grace, std::chrono::seconds(3));
+  ASSERT_TRUE(receive(frame).ok());
+  EXPECT_TRUE(delivered().empty());
+}
+
 TEST_F(LaneProtocolTest, CoresGetTheirOwnBatches) {
   connect();
   const uint64_t first = start(1, 0), second = start(1, 1);
@@ -405,7 +755,7 @@ TEST_F(LaneProtocolTest, ClosingLosesEveryAttempt) {
   start(1, 0);
   start(2, 1);
   deliveries_ = Deliveries();
-  lane_->close("gone", deliveries_);
+  lane_->close(LossCause::lane, "gone", deliveries_);
   const auto items = delivered();
   ASSERT_EQ(items.size(), 2u);
   EXPECT_TRUE(is_lost(items[0]) && is_lost(items[1]));

@@ -89,6 +89,14 @@ TEST_F(PlacementTest, SomeRefusalsAreFinal) {
   EXPECT_EQ(refused({candidate(0), candidate(1)}), RefusalKind::impossible);
 }
 
+TEST_F(PlacementTest, WhatOneWorkerCannotDoAnotherMay) {
+  placed({candidate(0), candidate(1, 5)});
+  placement_.rejected(v1::REJECT_UNSUPPORTED, "an old one", 0);
+  EXPECT_EQ(placed({candidate(0), candidate(1, 5)}), 1u);
+  placement_.rejected(v1::REJECT_UNSUPPORTED, "an old one", 0);
+  EXPECT_EQ(refused({candidate(0), candidate(1, 5)}), RefusalKind::unsupported);
+}
+
 TEST_F(PlacementTest, NoWorkerAndNoSupportAreDifferent) {
   EXPECT_EQ(refused({}, true), RefusalKind::no_worker);
   EXPECT_EQ(refused({}, false), RefusalKind::unsupported);
@@ -103,14 +111,14 @@ TEST_F(PlacementTest, DrainingWorkersAreNotAskedAgain) {
 TEST_F(PlacementTest, LossesAreBounded) {
   for (uint32_t worker = 0; worker <= static_cast<uint32_t>(limits_.max_losses); worker++) {
     EXPECT_EQ(placed({candidate(worker)}), worker);
-    placement_.lost("killed");
+    placement_.lost(LossCause::lane, "killed", now_);
   }
   EXPECT_EQ(refused({candidate(99)}), RefusalKind::failed);
 }
 
 TEST_F(PlacementTest, ALostWorkerIsNotTriedAgain) {
   placed({candidate(0)});
-  placement_.lost("killed");
+  placement_.lost(LossCause::lane, "killed", now_);
   EXPECT_EQ(refused({candidate(0)}), RefusalKind::no_worker);
 }
 

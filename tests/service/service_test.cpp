@@ -324,6 +324,27 @@ TEST_F(ServiceTest, AnAnswerGoesOnOverLanesThatAreLost) {
   EXPECT_THAT(answer.done->usage().generated(), ElementsAre(1000));
 }
 
+// A router that misses something asks for it while the attempt runs, as often as it likes.
+TEST_F(ServiceTest, AnAnswerGoesOnUnderOtherHandlesOfItsLane) {
+  start();
+  const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, 400));
+  ASSERT_TRUE(whole.done);
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 400);
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(asked));
+  Answer answer;
+  read_answer(*lane, 1, answer, 3);
+  uint64_t handle = 1;
+  while (handle < 6) {
+    ASSERT_TRUE(lane->send(attach_frame(++handle, asked.start(), answer)));
+    read_answer(*lane, handle, answer, answer.ids[0].size() + 10);
+  }
+  read_answer(*lane, handle, answer);
+  ASSERT_TRUE(answer.done);
+  EXPECT_EQ(answer.ids, whole.ids);
+  EXPECT_THAT(answer.done->usage().generated(), ElementsAre(400));
+}
+
 TEST_F(ServiceTest, OrphansThatNobodyAttachesToAreCancelled) {
   start({"orphan_ms=300"});
   const v1::RouterFrame asked = start_frame(1, kPrompt, 2000);
