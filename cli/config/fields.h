@@ -129,6 +129,9 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("tls_cert", config.tls_cert,
           "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");
   visitor("tls_key", config.tls_key, "PEM file with its private key");
+  visitor("tenants_file", config.tenants_file,
+          "YAML file of who may ask: tenants with the hashes of their keys, weights and limits; "
+          "read again when it changes; default: everybody may");
   visitor("access_log", config.access_log,
           "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
           "default: none");

@@ -11,6 +11,12 @@ uint64_t number(TicketId ticket) {
 
 }  // namespace
 
+bool Gate::is_open(const std::string& model) const {
+  std::lock_guard lock(mutex_);
+  const auto door = doors_.find(model);
+  return door == doors_.end() || (door->second.is_open && door->second.room.empty());
+}
+
 Entry Gate::enter(const std::string& model, const Guest& guest, Turn turn, TimePoint now) {
   std::vector<Turn> turns;
   Entry entry = GoThrough{};
@@ -98,10 +104,21 @@ ServiceOf Gate::service_at(TimePoint now) const {
   return [this, now](uint64_t tenant) { return accounts_.given(tenant, now).service; };
 }
 
-void Gate::report(uint32_t worker, const v1::TenantReport& report, TimePoint now,
-                  const TenantAccounts::News& news) {
+RateVerdict Gate::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now) {
   std::lock_guard lock(mutex_);
-  accounts_.apply(worker, report, now, news);
+  return limiter_.take(tenant, prompt_tokens, now);
+}
+
+void Gate::give_back(const Tenant& tenant, int64_t prompt_tokens) {
+  std::lock_guard lock(mutex_);
+  limiter_.cancel(tenant, prompt_tokens);
+}
+
+void Gate::report(uint32_t worker, const v1::TenantReport& report, TimePoint now) {
+  std::lock_guard lock(mutex_);
+  accounts_.apply(worker, report, now, [this](uint64_t tenant, const TenantGiven& more) {
+    limiter_.given(tenant, more);
+  });
 }
 
 void Gate::drop(uint32_t worker) {

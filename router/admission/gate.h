@@ -20,6 +20,7 @@
 
 #include "router/admission/waiting_room.h"
 #include "router/tenants/accounts.h"
+#include "router/tenants/rate_limiter.h"
 
 namespace bessemer {
 
@@ -35,8 +36,10 @@ class Gate {
   // Called from any thread, with no lock held: must only post.
   using Turn = std::function<void()>;
 
-  explicit Gate(size_t most) : most_(most) {}
+  explicit Gate(size_t most = 1024) : most_(most) {}
 
+  // Nobody waits, and nobody found no room: what enter() would let through.
+  bool is_open(const std::string& model) const;
   Entry enter(const std::string& model, const Guest& guest, Turn turn, TimePoint now);
   // Somebody found no room: nobody goes through until wake(). A ticket waits again where it did.
   void found_none(const std::string& model);
@@ -49,9 +52,12 @@ class Gate {
   // There may be room again.
   void wake(TimePoint now);
 
+  // Limits by the minute; see RateLimiter.
+  RateVerdict take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now);
+  void give_back(const Tenant& tenant, int64_t prompt_tokens);
+
   // What the workers say.
-  void report(uint32_t worker, const v1::TenantReport& report, TimePoint now,
-              const TenantAccounts::News& news);
+  void report(uint32_t worker, const v1::TenantReport& report, TimePoint now);
   void drop(uint32_t worker);
   void set_most(size_t most);
 
@@ -82,6 +88,7 @@ class Gate {
   size_t most_;
   std::map<std::string, Door> doors_;
   TenantAccounts accounts_;
+  RateLimiter limiter_;
 };
 
 }  // namespace bessemer

@@ -17,7 +17,7 @@ std::vector<uint32_t> offered_features() {
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
         Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume,
-        Feature::credit, Feature::attach, Feature::grant, Feature::handoff}) {
+        Feature::credit, Feature::attach, Feature::grant, Feature::handoff, Feature::tenants}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
