@@ -21,6 +21,7 @@
 #include "cli/config/yaml.h"
 #include "cli/environment.h"
 #include "cli/inspect.h"
+#include "cli/key.h"
 #include "cli/models/pull.h"
 #include "cli/run/run_command.h"
 #include "cli/serve/serve_command.h"
@@ -77,6 +78,7 @@ class CommandLine {
     add_tokenize();
     add_template();
     add_inspect();
+    add_key();
   }
 
   int run() {
@@ -135,9 +137,16 @@ class CommandLine {
     return 1;
   }
   // What the environment says where nothing else does.
-  void complete(RouterConfig& config) const {
+  Status complete(RouterConfig& config) const {
     if (config.cache_dir.empty()) config.cache_dir = environment_.cache_dir;
     if (config.kubernetes_api.empty()) config.kubernetes_api = environment_.kubernetes_api;
+    if (config.tenants_file.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(config.tenants, read_tenants(config.tenants_file));
+    return absl::OkStatus();
+  }
+  Status valid_for_router() {
+    RETURN_IF_ERROR(complete(router_));
+    return validate(router_);
   }
   // A model that is not named is the default one; which file it is, only the command finds out.
   static WorkerConfig with_model(WorkerConfig config) {
@@ -147,6 +156,7 @@ class CommandLine {
   Status valid_for_serve() const {
     ServeConfig config = serve_;
     config.worker = with_model(config.worker);
+    RETURN_IF_ERROR(complete(config.router));
     return check(config);
   }
   void start_log(const LogConfig& log, const std::string& name) const {
@@ -184,10 +194,13 @@ class CommandLine {
     CLI::App* sub = command(
         "router", "run a router in front of workers that run elsewhere",
         "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
-          complete(router_);
-          if (const auto code = answered(log_, validate(router_), print_yaml(router_, log_)))
-            return *code;
+          const Status valid = valid_for_router();
+          if (const auto code = answered(log_, valid, print_yaml(router_, log_))) return *code;
           start_log(log_, "router");
+          if (!valid.ok()) {
+            log().error("the router cannot start: {}", std::string(valid.message()));
+            return 1;
+          }
           return run_router(router_, {process_.config, [this] { return reread_router(); }});
         });
     add_process_flags(sub, log_);
@@ -203,7 +216,7 @@ class CommandLine {
     } catch (const CLI::ParseError& error) {
       return absl::InvalidArgumentError(error.what());
     }
-    again.complete(again.router_);
+    RETURN_IF_ERROR(again.complete(again.router_));
     const std::vector<std::string> kept = keep_fixed(router_, again.router_);
     RETURN_IF_ERROR(annotate(check_level(again.log_), process_.config));
     RETURN_IF_ERROR(annotate(validate(again.router_), process_.config));
@@ -325,6 +338,14 @@ class CommandLine {
         ->required();
   }
 
+  void add_key() {
+    CLI::App* sub = command("key", "make an API key for a tenant",
+                            "Examples:\n  bessemer key\n  echo MY-KEY | bessemer key --hash\n"
+                            "The hash goes into the router's tenants_file, the key to its user.",
+                            [this] { return key_command(key_); });
+    sub->add_flag("--hash", key_.hash, "print the hash of the key on standard input");
+  }
+
   void add_inspect() {
     CLI::App* sub = command(
         "inspect", "what is in a GGUF file", "Example:\n  bessemer inspect model.gguf --json",
@@ -384,6 +405,7 @@ class CommandLine {
   TokenizeOptions tokenize_;
   TemplateOptions template_;
   InspectOptions inspect_;
+  KeyOptions key_;
 };
 
 }  // namespace

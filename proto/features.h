@@ -21,6 +21,12 @@ enum class Feature : uint32_t {
   credit = 22,
   grant = 28,
   handoff = 29,
+  tenants = 30,
 };
+
+// Features as bits: bit i is feature number i.
+constexpr uint64_t feature_bit(Feature feature) {
+  return uint64_t{1} << static_cast<uint32_t>(feature);
+}
 
 }  // namespace bessemer

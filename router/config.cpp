@@ -9,6 +9,7 @@
 #include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
 #include "router/telemetry/span_exporter.h"
+#include "router/tenants/tenant_directory.h"
 
 namespace bessemer {
 namespace {
@@ -71,6 +72,7 @@ Status validate(const RouterConfig& config) {
   RETURN_IF_ERROR(check_host(config.host, "host"));
   RETURN_IF_ERROR(check_tls(config));
   RETURN_IF_ERROR(validate_traces(config));
+  RETURN_IF_ERROR(annotate(TenantDirectory::make(config.tenants).status(), config.tenants_file));
   RETURN_IF_ERROR(make_policy(config.policy).status());
   ASSIGN_OR_RETURN(const auto sources, parse_worker_sources(config.workers));
   const auto in_kubernetes = [](const WorkerSource& source) {

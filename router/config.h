@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "router/tenants/tenant.h"
 
 namespace bessemer {
 
@@ -28,6 +29,10 @@ struct RouterConfig {
   int32_t drain_ms = 30'000;      // then: how long streams may take to finish
   std::string tls_cert, tls_key;  // PEM files: HTTPS with this certificate; empty: plain HTTP
   int32_t grpc_port = -1;         // of bessemer.v1.Inference; 0: any free one; -1: none
+
+  // Who may ask. The file names them; the command line reads it into `tenants`.
+  std::string tenants_file;  // empty: everybody may
+  std::vector<TenantConfig> tenants;
 
   // What is written down of requests
   std::string access_log;     // a file, or "-": standard output; empty: none

@@ -54,9 +54,9 @@ HttpServerOptions http_options(const RouterConfig& config) {
 EndpointSettings endpoint_settings(const RouterConfig& config) {
   EndpointSettings settings;
   settings.request_timeout = milliseconds(config.request_timeout_ms);
-  settings.max_waiting = config.max_waiting;
   settings.cors_origins = config.cors_origins;
   settings.decision_headers = config.decision_headers;
+  settings.tenants = *TenantDirectory::make(config.tenants);  // validate() made one too
   settings.trace_sample_ratio = config.trace_sample_ratio;
   return settings;
 }
@@ -116,6 +116,7 @@ class RouterImpl final : public Router {
         body_limit_(http.limits.max_body_bytes),
         policy_(config.policy) {
     context_.options.version = kVersion;
+    context_.gate.set_most(static_cast<size_t>(config.max_waiting));
     context_.options.placement.resume_wait = milliseconds(config.resume_wait_ms);
     context_.journals = std::make_unique<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
@@ -228,6 +229,7 @@ Status RouterImpl::reload(const RouterConfig& config) {
   const HttpLimits limits = http_options(config).limits;
   server_->set_limits(limits);
   body_limit_ = limits.max_body_bytes;
+  context_.gate.set_most(static_cast<size_t>(config.max_waiting));
   const bool other_policy = std::exchange(policy_, config.policy) != config.policy;
   for (const auto& each : context_.cores) {
     each->core->post([&core = *each, settings = endpoint_settings(config), other_policy,
@@ -250,7 +252,14 @@ RouterImpl::~RouterImpl() {
 
 FleetHooks RouterImpl::hooks() {
   return {[this](ClusterViewPtr view) { publish(view); },
-          [this](std::vector<CoreBatch>& batches) { deliver(batches); }, make_model_text};
+          [this](std::vector<CoreBatch>& batches) { deliver(batches); },
+          make_model_text,
+          [this] { context_.gate.wake(std::chrono::steady_clock::now()); },
+          [this] { return context_.gate.demand(); },
+          [this](uint32_t worker, const v1::TenantReport& report) {
+            context_.gate.report(worker, report, std::chrono::steady_clock::now());
+          },
+          [this](uint32_t worker) { context_.gate.drop(worker); }};
 }
 
 void RouterImpl::publish(const ClusterViewPtr& view) {

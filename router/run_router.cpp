@@ -73,14 +73,17 @@ class Rereader {
       : config_(config),
         source_(source),
         file_({source.path}),
-        certificate_({config.tls_cert, config.tls_key}) {}
+        certificate_({config.tls_cert, config.tls_key}),
+        tenants_({config.tenants_file}) {}
 
   // `anyway`: whether the files look changed or not.
   void look(Router& router, bool anyway) {
-    const bool file = file_.changed(), certificate = certificate_.changed();
-    if ((anyway || file) && !source_.path.empty()) reread_config(router);
+    const bool file = file_.changed(), certificate = certificate_.changed(),
+               tenants = tenants_.changed();
+    const bool has_file = !source_.path.empty() || !config_.tenants_file.empty();
+    if ((anyway || file || tenants) && has_file) reread_config(router);
     if ((anyway || certificate) && !config_.tls_cert.empty()) reread_certificate(router);
-    if (anyway && source_.path.empty() && config_.tls_cert.empty())
+    if (anyway && !has_file && config_.tls_cert.empty())
       log().info("SIGHUP: there is no configuration file and no certificate to read again");
   }
 
@@ -92,8 +95,9 @@ class Rereader {
       log().error("{}; the configuration before stays in force", std::string(taken.message()));
       return;
     }
+    if (config_.tenants_file != fresh->tenants_file) tenants_ = FileChanges({fresh->tenants_file});
     config_ = *std::move(fresh);
-    log().info("{} is read again and in force", source_.path);
+    log().info("{} read again and in force", files());
   }
   void reread_certificate(Router& router) {
     const Status taken = router.reload_certificate();
@@ -101,9 +105,15 @@ class Rereader {
     log().error("{}; the certificate before stays in force", std::string(taken.message()));
   }
 
+  std::string files() const {
+    if (source_.path.empty()) return config_.tenants_file + " is";
+    if (config_.tenants_file.empty()) return source_.path + " is";
+    return source_.path + " and " + config_.tenants_file + " are";
+  }
+
   RouterConfig& config_;
   const ConfigSource& source_;
-  FileChanges file_, certificate_;
+  FileChanges file_, certificate_, tenants_;
 };
 
 void serve_until_stopped(Router& router, Rereader& rereader, const sigset_t& signals) {

@@ -38,7 +38,7 @@ struct Worker {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<ModelRunner> runner;
   WorkerFacts facts;
-  Hub hub;
+  Hub hub{clock};
   std::unique_ptr<Engine> engine;
   std::unique_ptr<WorkerServer> server;
 

@@ -74,7 +74,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
           "descriptor that gets 'READY host:port' once requests are served");
   visitor("node", config.node, "name of this machine; default: the host name");
   visitor("max_lanes", config.max_lanes, "router sessions at once");
-  visitor("max_watches", config.max_watches, "load watches at once");
+  visitor("max_watches", config.max_watches, "watches of routers at once (load, cache, tenants)");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
   visit_peer_files(config, visitor);
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
@@ -129,6 +129,9 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("tls_cert", config.tls_cert,
           "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");
   visitor("tls_key", config.tls_key, "PEM file with its private key");
+  visitor("tenants_file", config.tenants_file,
+          "YAML file of who may ask: tenants with the hashes of their keys, weights and limits; "
+          "read again when it changes; default: everybody may");
   visitor("access_log", config.access_log,
           "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
           "default: none");

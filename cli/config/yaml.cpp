@@ -254,6 +254,28 @@ Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log) 
   return read_flat(path, config, log);
 }
 
+StatusOr<std::vector<TenantConfig>> read_tenants(const std::string& path) {
+  ASSIGN_OR_RETURN(const YAML::Node root, load(path));
+  const YAML::Node list = root.IsMap() ? root["tenants"] : YAML::Node(YAML::NodeType::Undefined);
+  if (!list.IsDefined() || !list.IsSequence() || root.size() != 1)
+    return error_at(path, root.Mark(), "there must be one list here, under the name 'tenants'");
+  std::vector<TenantConfig> tenants;
+  for (const YAML::Node& item : list) {
+    MapReader reader(path, fmt::format("tenants[{}].", tenants.size()), item);
+    TenantConfig& tenant = tenants.emplace_back();
+    reader("name", tenant.name, "");
+    reader("keys", tenant.keys, "");
+    reader("keyless", tenant.keyless, "");
+    reader("weight", tenant.weight, "");
+    reader("class", tenant.service_class, "");
+    reader("requests_per_minute", tenant.requests_per_minute, "");
+    reader("tokens_per_minute", tenant.tokens_per_minute, "");
+    reader("admin", tenant.admin, "");
+    RETURN_IF_ERROR(reader.complain());
+  }
+  return tenants;
+}
+
 std::string print_yaml(const ServeConfig& config) {
   ServeConfig copy = config;
   YAML::Emitter out;

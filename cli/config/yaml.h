@@ -1,6 +1,7 @@
 // The configuration file: YAML whose keys are the field names of cli/config/fields.h.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "cli/config/fields.h"
 #include "common/status.h"
@@ -13,6 +14,10 @@ namespace bessemer {
 Status read_yaml(const std::string& path, ServeConfig& config);
 Status read_yaml(const std::string& path, RouterConfig& config, LogConfig& log);
 Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log);
+
+// The file of tenants: one list `tenants` of maps with the keys name, keys (hex SHA-256), keyless,
+// weight, class, requests_per_minute, tokens_per_minute, admin.
+StatusOr<std::vector<TenantConfig>> read_tenants(const std::string& path);
 
 // The same, as read_yaml takes it.
 std::string print_yaml(const ServeConfig& config);

@@ -64,7 +64,8 @@ struct LoadReading {
 
 struct LoadSlot {
   SeqLock<LoadReading> reading;
-  std::atomic<int64_t> own{0};  // choices of this router that the worker has now
+  std::atomic<bool> has_room{true};  // the worker grants more, or does not speak of it
+  std::atomic<int64_t> own{0};       // choices of this router that the worker has now
   // Prompt tokens admitted and not computed, as the worker said last: with a report, or when it
   // admitted something of ours.
   std::atomic<int64_t> said_backlog{0};

@@ -33,6 +33,7 @@ HttpResponse error_response(const ApiError& error) {
   HttpResponse response;
   response.status = error.status;
   response.body = render_error(error);
+  if (error.status == 401) response.headers.emplace_back("www-authenticate", "Bearer");
   if (error.retry_after_ms) {
     const int seconds = (*error.retry_after_ms + 999) / 1000;  // the header has whole seconds
     response.headers.emplace_back("retry-after", std::to_string(seconds));

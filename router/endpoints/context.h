@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/random.h"
+#include "router/admission/gate.h"
 #include "router/cluster/cluster_view.h"
 #include "router/cluster/kv_index.h"
 #include "router/cluster/session_table.h"
@@ -25,6 +26,7 @@
 #include "router/routing/resume_pacer.h"
 #include "router/telemetry/access_log.h"
 #include "router/telemetry/span_exporter.h"
+#include "router/tenants/tenant_directory.h"
 #include "router/upstream/fleet.h"
 
 namespace bessemer {
@@ -43,10 +45,10 @@ struct EndpointOptions {
 // What may change while the router runs: a copy per core, replaced on its thread.
 struct EndpointSettings {
   Duration request_timeout = std::chrono::minutes(10);
-  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
   std::vector<std::string> cors_origins;  // "*": every one
   double trace_sample_ratio = 1;          // of requests that come without a trace of their own
   bool decision_headers = false;          // answer kDecisionHeader where a request has it
+  TenantDirectoryPtr tenants;             // null: nobody needs a key
 };
 
 // Only on its core's thread, but for `stats`, which anybody may read.
@@ -74,7 +76,8 @@ struct RouterContext {
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
   std::unique_ptr<JournalBudget> journals;
-  std::atomic<int32_t> waiting{0};
+  Gate gate;
+  std::atomic<int32_t> resumes_waiting{0};  // for a worker that goes on
   std::atomic<bool> draining{false};
   std::unique_ptr<AccessLog> access_log;   // null: none
   std::unique_ptr<SpanExporter> exporter;  // null: no traces begin here
@@ -96,6 +99,7 @@ struct EndpointCall {
   EndpointId endpoint;
   ExchangePtr exchange;
   std::shared_ptr<RequestRecord> record;                           // never null
+  TenantPtr tenant;                                                // never null in an endpoint
   HttpResponse (*render_error)(const ApiError&) = error_response;  // as the call's front says it
 };
 

@@ -22,8 +22,12 @@ void add_cors_headers(const EndpointCall& call) {
   const std::string* origin = allowed_origin(call);
   if (origin == nullptr) return;
   call.exchange->add_header("access-control-allow-origin", *origin);
-  call.exchange->add_header("access-control-expose-headers",
-                            "x-request-id, retry-after, retry-after-ms");
+  call.exchange->add_header(
+      "access-control-expose-headers",
+      "x-request-id, retry-after, retry-after-ms, x-ratelimit-limit-requests, "
+      "x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, "
+      "x-ratelimit-remaining-tokens, x-ratelimit-reset-requests, "
+      "x-ratelimit-reset-tokens");
   call.exchange->add_header("vary", "origin");
 }
 

@@ -24,7 +24,8 @@ class Dialect {
   virtual ~Dialect() = default;
 
   virtual std::string_view id_prefix() const = 0;  // of an answer's id: "chatcmpl"
-  virtual PrepareResult prepare(std::string_view body, const ClusterView& view) const = 0;
+  virtual PrepareResult prepare(std::string_view body, const ClusterView& view,
+                                const Tenant& tenant) const = 0;
   virtual StreamHead stream_head() const = 0;
   virtual std::unique_ptr<Answer> answer(const ValidRequest& request, AnswerHead head) const = 0;
   virtual StreamFailure stream_failure(const ApiError& error) const = 0;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include "common/log.h"
 
@@ -32,10 +33,12 @@ void Generation::begin() {
   });
   answer_id_ = fmt::format("{}-{:016x}{:016x}", dialect_.id_prefix(), call_.core.random.next(),
                            call_.core.random.next());
+  content_ = XXH3_64bits_withSeed(exchange.request().body.data(), exchange.request().body.size(),
+                                  call_.tenant->id);
   const ClusterViewPtr view = call_.core.view;
   if (exchange.request().body.size() > call_.router.options.pool_body_bytes)
     return prepare_in_pool(view);
-  PrepareResult result = dialect_.prepare(exchange.request().body, *view);
+  PrepareResult result = dialect_.prepare(exchange.request().body, *view, *call_.tenant);
   exchange.request().body = std::string();
   exchange.request().body_lease = BodyLease();
   prepared(std::move(result));
@@ -48,7 +51,8 @@ void Generation::prepare_in_pool(ClusterViewPtr view) {
     std::unique_ptr<PrepareResult> result;
     // The client may have hung up, or its time have passed, while the body waited for its turn.
     if (!self->closed_) {
-      result = std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view));
+      result =
+          std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view, *self->call_.tenant));
     }
     body = std::string();
     lease = BodyLease();
@@ -69,6 +73,7 @@ void Generation::prepared(PrepareResult result) {
   prepared_ = std::move(std::get<PreparedRequest>(result));
   call_.record->prepared(prepared_->request.model, prepared_->request.user, prepared_->request.n,
                          std::chrono::steady_clock::now());
+  if (!take_from_limits()) return;
   make_runs();
   launch();
 }
@@ -144,6 +149,7 @@ void Generation::fail(const ApiError& error) {
 
 void Generation::cancel_all() {
   for (auto& run : runs_) {
+    leave_line(*run);
     leave_pacer(*run);
     end_move(*run);
     if (run->serial == 0) continue;
@@ -155,6 +161,8 @@ void Generation::cancel_all() {
 void Generation::close(int status) {
   if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
+  if (taken_tokens_ > 0 && !was_admitted_)
+    call_.router.gate.give_back(*call_.tenant, taken_tokens_);
   const UsageReport total = prepared_ ? usage() : UsageReport();
   finish_request(call_, status,
                  {total.prompt_tokens, total.cached_tokens, total.completion_tokens});

@@ -101,9 +101,11 @@ class Generation final : public std::enable_shared_from_this<Generation> {
         start;  // without what placing decides and without what was delivered; while in flight
     std::optional<Journal> journal;  // while in flight
     bool in_flight = false;
-    int32_t bounces = 0;  // counted of this placement
-    uint64_t serial = 0;  // of the live attempt; 0: none
-    size_t recorded = 0;  // its number in the request's record
+    bool through = false;                    // it need not wait in line
+    std::optional<TicketId> ticket_in_line;  // it waits, or has its turn
+    int32_t bounces = 0;                     // counted of this placement
+    uint64_t serial = 0;                     // of the live attempt; 0: none
+    size_t recorded = 0;                     // its number in the request's record
     uint32_t worker = 0;
     uint64_t features = 0;           // of the last worker, as its view said
     std::string numerics;            // of the first worker; empty: none had it yet
@@ -149,6 +151,13 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   bool send(const PlaceOn& place, uint64_t serial, size_t recorded, v1::Start start,
             Placement& placement);
   void claim(Run& run, const PlaceOn& place);
+  bool may_pass(Run& run);
+  bool stand_in_line(Run& run, bool found_none);
+  void on_turn(Run& run);
+  void note_placed(Run& run);
+  void leave_line(Run& run);
+  Guest guest(const Run& run) const;
+  bool take_from_limits();
   void wait(Run& run, Duration delay);
   void refuse(Run& run, const PlaceRefused& refused);
   void put_back(Run& run);
@@ -212,6 +221,9 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   std::string answer_id_;
   std::unique_ptr<Answer> answer_;
   uint64_t seed_ = 0;
+  uint64_t content_ = 0;      // hash of the body
+  int64_t taken_tokens_ = 0;  // from its tenant's limits
+  bool was_admitted_ = false;
   std::vector<std::unique_ptr<Run>> runs_;
   std::deque<Run*> queue_;              // to be placed yet
   int32_t in_flight_ = 0, window_ = 1;  // prompts: now, and at most

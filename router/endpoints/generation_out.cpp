@@ -25,7 +25,9 @@ bool Generation::all_admitted() const {
 
 // Whether the answer says how it was placed.
 bool Generation::explains() const {
-  return call_.core.settings.decision_headers &&
+  const auto& tenants = call_.core.settings.tenants;
+  const bool may_see = tenants == nullptr || tenants->is_open() || call_.tenant->admin;
+  return call_.core.settings.decision_headers && may_see &&
          call_.exchange->request().header(kDecisionHeader) != nullptr;
 }
 

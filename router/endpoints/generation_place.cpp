@@ -143,6 +143,7 @@ Candidate Generation::candidate(const Run& run, const WorkerView& worker) const 
   one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
   one.matched_tokens = int64_t{call_.core.look.blocks(worker.id)} * one.block_tokens;
   one.incarnation = worker.incarnation;
+  one.has_room = worker.load->has_room.load(std::memory_order_relaxed);
   one.same_numerics = run.numerics.empty() || worker.card->numerics() == run.numerics;
   return one;
 }
@@ -164,29 +165,27 @@ void Generation::place(Run& run) {
   // Who has been waiting for a place before goes first; not for ever, or new work would starve.
   if (!run.resuming && call_.core.pacer.anyone_waits() && run.yields++ < kMaxYields)
     return wait(run, kYield);
+  if (!may_pass(run)) return;
   while (!closed_ && run.serial == 0) {
     const auto step = decide(run, *run.placement, run.resuming);
     if (const auto* place = std::get_if<PlaceOn>(&step)) {
       start_on(run, *place);
+      if (run.serial != 0) note_placed(run);
     } else if (const auto* later = std::get_if<PlaceLater>(&step)) {
-      return wait(run, later->delay);
+      if (run.resuming) return wait(run, later->delay);
+      if (!stand_in_line(run, true)) return;
     } else {
       return refuse(run, std::get<PlaceRefused>(step));
     }
   }
 }
 
+// A resume is never refused for want of room: there are no more of them than live requests.
 void Generation::wait(Run& run, Duration delay) {
   if (run.placement->suspect()) leave_pacer(run);  // others need not wait for an idle worker
-  auto& waiting = call_.router.waiting;
-  const int32_t others = waiting.fetch_add(1, std::memory_order_relaxed);
-  // A resume is never refused for want of room: there are no more of them than live requests.
-  if (others >= call_.core.settings.max_waiting && !run.resuming) {
-    waiting.fetch_sub(1, std::memory_order_relaxed);
-    return refuse(run, {RefusalKind::overloaded, "as many requests wait as may", 1000});
-  }
+  call_.router.resumes_waiting.fetch_add(1, std::memory_order_relaxed);
   call_.core.core->after(delay, [self = shared_from_this(), &run] {
-    self->call_.router.waiting.fetch_sub(1, std::memory_order_relaxed);
+    self->call_.router.resumes_waiting.fetch_sub(1, std::memory_order_relaxed);
     if (!self->closed_) self->place(run);
   });
 }
@@ -207,6 +206,7 @@ void Generation::refuse(Run& run, const PlaceRefused& refused) {
 }
 
 void Generation::put_back(Run& run) {
+  leave_line(run);
   run.placement.emplace(placement_input(run), call_.router.options.placement);
   run.bounces = 0;
   run.journal.reset();

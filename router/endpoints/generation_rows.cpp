@@ -45,7 +45,7 @@ ApiError error_of(const v1::Failed& failed, const SamplingSpec& sampling) {
 }  // namespace
 
 void Generation::admit(Run& run) {
-  run.admitted = true;
+  run.admitted = was_admitted_ = true;
   if (std::exchange(run.counted, true)) return;  // placed again after a loss
   call_.core.stats.prompt_tokens.add(prepared_->prompts[run.prompt].ids.size());
 }

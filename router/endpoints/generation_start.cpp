@@ -23,6 +23,7 @@ v1::Start Generation::start_for(const Run& run, const PlaceOn& place, bool resum
   v1::Start start = run.start;
   start.set_epoch(place.epoch);
   auto* admission = start.mutable_admission();
+  admission->set_tenant(call_.tenant->id);
   admission->set_must_queue(place.must_queue);
   admission->set_bounces(static_cast<uint32_t>(place.bounces));
   admission->set_max_est_ttft_us(place.max_est_ttft_us);

@@ -9,8 +9,9 @@ class OpenAiDialect final : public Dialect {
   OpenAiDialect(ApiKind kind, std::string_view id_prefix) : kind_(kind), id_prefix_(id_prefix) {}
 
   std::string_view id_prefix() const override { return id_prefix_; }
-  PrepareResult prepare(std::string_view body, const ClusterView& view) const override {
-    return bessemer::prepare(kind_, body, view);
+  PrepareResult prepare(std::string_view body, const ClusterView& view,
+                        const Tenant& tenant) const override {
+    return bessemer::prepare(kind_, body, view, tenant);
   }
   StreamHead stream_head() const override {
     StreamHead head;

@@ -7,9 +7,12 @@
 #include "common/clock.h"
 #include "router/cluster/prefix_chain.h"
 #include "router/openai/limits.h"
+#include "router/tenants/tenant_directory.h"
 
 namespace bessemer {
 namespace {
+
+constexpr size_t kMaxOwnSaltBytes = 256;
 
 constexpr int kRetryNoModelMs = 1000;
 
@@ -168,6 +171,14 @@ MaybeError check_echo(const PreparedRequest& prepared) {
       param);
 }
 
+// Tenants share no prefixes, whatever salts they choose: a name has no '/'.
+std::string own_salt(const Tenant& tenant, std::string salt) {
+  if (tenant.name.empty()) return salt;
+  // Within what a worker takes for a root.
+  if (salt.size() > kMaxOwnSaltBytes) salt = "/" + hash_of_key(salt);
+  return tenant.name + "/" + salt;
+}
+
 MaybeError fill(PreparedRequest& prepared) {
   ValidRequest& request = prepared.request;
   const Tokenizer& tokenizer = *prepared.model->text->tokenizer;
@@ -222,15 +233,17 @@ std::variant<std::string, ApiError> render_chat(const ValidRequest& request,
       "messages");
 }
 
-PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view) {
-  return prepare(kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body),
-                 view);
+PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view,
+                      const Tenant& tenant) {
+  return prepare(kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body), view,
+                 tenant);
 }
 
-PrepareResult prepare(ParseResult parsed, const ClusterView& view) {
+PrepareResult prepare(ParseResult parsed, const ClusterView& view, const Tenant& tenant) {
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   PreparedRequest prepared;
   prepared.request = std::move(std::get<ValidRequest>(parsed));
+  prepared.request.cache_salt = own_salt(tenant, std::move(prepared.request.cache_salt));
   auto model = find_model(view, prepared.request.model);
   if (auto* error = std::get_if<ApiError>(&model)) return std::move(*error);
   prepared.model = std::move(std::get<0>(model));

@@ -12,6 +12,7 @@
 #include "router/endpoints/model_text.h"
 #include "router/openai/error.h"
 #include "router/openai/parse.h"
+#include "router/tenants/tenant.h"
 
 namespace bessemer {
 
@@ -31,9 +32,10 @@ struct PreparedRequest {
 using PrepareResult = std::variant<PreparedRequest, ApiError>;
 
 // Parses `body`, finds its model in `view`, renders, tokenises and checks lengths and ids.
-PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view);
+PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view,
+                      const Tenant& tenant = {});
 // The same for what has been parsed.
-PrepareResult prepare(ParseResult parsed, const ClusterView& view);
+PrepareResult prepare(ParseResult parsed, const ClusterView& view, const Tenant& tenant = {});
 
 // The model of that name. 404 model_not_found; 503 while no model is known at all.
 std::variant<std::shared_ptr<const ModelView>, ApiError> find_model(const ClusterView& view,

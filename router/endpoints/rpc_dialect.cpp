@@ -135,8 +135,9 @@ class RpcAnswer final : public Answer {
 class RpcDialect final : public Dialect {
  public:
   std::string_view id_prefix() const override { return "gen"; }
-  PrepareResult prepare(std::string_view body, const ClusterView& view) const override {
-    return bessemer::prepare(parse_generate(body), view);
+  PrepareResult prepare(std::string_view body, const ClusterView& view,
+                        const Tenant& tenant) const override {
+    return bessemer::prepare(parse_generate(body), view, tenant);
   }
   StreamHead stream_head() const override { return {}; }
   std::unique_ptr<Answer> answer(const ValidRequest&, AnswerHead head) const override {

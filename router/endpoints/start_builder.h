@@ -14,10 +14,7 @@ namespace bessemer {
 v1::Start build_start(const PreparedRequest& prepared, size_t prompt, uint64_t seed,
                       const std::string& request_id);
 
-// Features as bits: bit i is feature number i (WorkerView::features).
-constexpr uint64_t feature_bit(Feature feature) {
-  return uint64_t{1} << static_cast<uint32_t>(feature);
-}
+// As bits: feature_bit().
 uint64_t required_feature_bits(const v1::Start& start);
 
 }  // namespace bessemer

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "router/endpoints/access.h"
 #include "router/endpoints/cors.h"
 #include "router/endpoints/record.h"
 #include "router/endpoints/rpc_status.h"
@@ -17,13 +18,13 @@ constexpr std::array kTable{
     EndpointRow{"GET", "/v1/models/*", handle_model},
     EndpointRow{"POST", "/tokenize", handle_tokenize},
     EndpointRow{"POST", "/detokenize", handle_detokenize},
-    EndpointRow{"GET", "/health", handle_health},
-    EndpointRow{"GET", "/livez", handle_livez},
-    EndpointRow{"GET", "/readyz", handle_readyz},
-    EndpointRow{"GET", "/metrics", handle_metrics},
-    EndpointRow{"GET", "/version", handle_version},
+    EndpointRow{"GET", "/health", handle_health, Front::http, false},
+    EndpointRow{"GET", "/livez", handle_livez, Front::http, false},
+    EndpointRow{"GET", "/readyz", handle_readyz, Front::http, false},
+    EndpointRow{"GET", "/metrics", handle_metrics, Front::http, false},
+    EndpointRow{"GET", "/version", handle_version, Front::http, false},
     EndpointRow{"GET", "/bessemer/state", handle_state},
-    EndpointRow{"GET", "/", handle_page},
+    EndpointRow{"GET", "/", handle_page, Front::http, false},
     EndpointRow{"POST", "/bessemer.v1.Inference/Generate", handle_rpc_generate, Front::grpc},
     EndpointRow{"POST", "/bessemer.v1.Inference/Tokenize", handle_rpc_tokenize, Front::grpc},
     EndpointRow{"POST", "/bessemer.v1.Inference/Detokenize", handle_rpc_detokenize, Front::grpc},
@@ -83,10 +84,12 @@ void dispatch(RouterContext& router, Front front, ExchangePtr exchange) {
   CoreContext& core = router.core_of(*exchange);
   auto record = begin_record(router, core, *exchange, front == Front::grpc ? "grpc" : "http",
                              row == kTable.end() ? "none" : row->path);
-  EndpointCall call{router, core, id, std::move(exchange), std::move(record)};
+  EndpointCall call{router, core, id, std::move(exchange), std::move(record), nullptr};
   if (front == Front::grpc) call.render_error = rpc_error_response;
   add_cors_headers(call);
   if (row == kTable.end()) return answer_without_row(call);
+  if (const auto refusal = identify(call, row->needs_key)) return respond(call, *refusal);
+  call.record->tenant(call.tenant->name);
   row->handle(std::move(call));
 }
 

@@ -17,6 +17,7 @@ struct EndpointRow {
       path;  // "/v1/models/*": whatever follows, slashes too, and at least one character
   void (*handle)(EndpointCall call);
   Front front = Front::http;
+  bool needs_key = true;  // where there are tenants
 };
 std::span<const EndpointRow> endpoint_table();
 

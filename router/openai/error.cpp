@@ -65,6 +65,10 @@ ApiError context_length_exceeded(int64_t prompt_tokens, int64_t wanted_tokens,
   return bad_request(std::move(message), std::move(param), "context_length_exceeded");
 }
 
+ApiError invalid_api_key(std::string message) {
+  return client_error(401, std::move(message), std::nullopt, "invalid_api_key");
+}
+
 ApiError model_not_found(const std::string& model) {
   return client_error(
       404, "The model '" + model + "' is not served here. GET /v1/models lists those that are.",

@@ -25,6 +25,8 @@ ApiError missing_parameter(std::string param);
 // wanted_tokens: what the answer may have; 0 when the prompt alone is too long.
 ApiError context_length_exceeded(int64_t prompt_tokens, int64_t wanted_tokens,
                                  int64_t max_model_len, std::string param);
+// 401.
+ApiError invalid_api_key(std::string message);
 ApiError model_not_found(const std::string& model);
 ApiError url_not_found(const std::string& method, const std::string& path);
 ApiError method_not_supported(const std::string& method, const std::string& path);

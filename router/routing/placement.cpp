@@ -36,7 +36,7 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
   if (losses_.in_a_row() > limits_.max_losses)
     return PlaceRefused{RefusalKind::failed, last_detail_, 0};
   Open open = find_open(candidates, now);
-  if (!open.candidates.empty() && may_bounce()) {
+  if (!open.candidates.empty() && may_bounce() && has_room(open.candidates)) {
     assume_speeds(open.candidates);
     const Choice choice = policy.choose(open.candidates, input_, random);
     return place_on(open.candidates[choice.index], choice);
@@ -51,6 +51,12 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
   const std::string detail =
       last_detail_.empty() ? "no worker serves this model now" : last_detail_;
   return PlaceRefused{RefusalKind::no_worker, detail, kRetryNoWorkerMs};
+}
+
+// While any worker has room, the one that costs least gets it, be its own room used up: its queue is
+// part of its cost, and what it has of the prompt would be lost elsewhere. What is begun goes on.
+bool Placement::has_room(std::span<const Candidate> open) const {
+  return resume_until_ || std::ranges::any_of(open, &Candidate::has_room);
 }
 
 Placement::Open Placement::find_open(std::span<const Candidate> candidates, TimePoint now) const {

@@ -101,6 +101,7 @@ class Placement {
     bool later = false;
   };
   Open find_open(std::span<const Candidate> candidates, TimePoint now) const;
+  bool has_room(std::span<const Candidate> open) const;
   PlaceOn place_on(const Candidate& candidate, const Choice& choice);
   PlacementStep wait_or_refuse(TimePoint now);
   PlacementStep wait_to_resume(TimePoint now);

@@ -25,6 +25,7 @@ struct Candidate {
   int32_t block_tokens = 0;    // of a KV block; 0: not known
   uint64_t incarnation = 0;    // of its process
   bool same_numerics = true;   // as the worker that a resumed request comes from
+  bool has_room = true;        // LoadSlot::has_room
 };
 
 struct PlacementInput {

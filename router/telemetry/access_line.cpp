@@ -70,6 +70,7 @@ void add_request(LineWriter& line, const RequestRecord& record) {
   line.integer("status", record.status());
   line.text_or_null("model", record.model());
   line.text_or_null("user", record.user());
+  line.text_or_null("tenant", record.tenant());
 }
 
 void add_times(LineWriter& line, const RequestRecord& record) {

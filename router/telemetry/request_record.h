@@ -64,6 +64,8 @@ class RequestRecord {
  public:
   explicit RequestRecord(RecordHead head) : head_(std::move(head)) {}
 
+  // Whose it is; empty: nobody's in particular.
+  void tenant(std::string_view name) { tenant_ = name; }
   // Its body has been read: what it is about.
   void prepared(std::string_view model, std::string_view user, int32_t choices, TimePoint now);
   // Begins an attempt; returns its number, for the calls below.
@@ -84,6 +86,7 @@ class RequestRecord {
   const RecordHead& head() const { return head_; }
   const std::string& model() const { return model_; }
   const std::string& user() const { return user_; }
+  const std::string& tenant() const { return tenant_; }
   int32_t choices() const { return choices_; }
   const std::vector<AttemptRecord>& attempts() const { return attempts_; }
   size_t attempt_count() const { return attempt_count_; }
@@ -107,7 +110,7 @@ class RequestRecord {
   }
 
   RecordHead head_;
-  std::string model_, user_;
+  std::string model_, user_, tenant_;
   int32_t choices_ = 0;
   std::vector<AttemptRecord> attempts_;
   size_t attempt_count_ = 0;

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/mailbox.h"
 #include "common/random.h"
+#include "proto/features.h"
 #include "router/cluster/step_slope.h"
 #include "router/cluster/stuck_detector.h"
 #include "router/cluster/vocabulary_cache.h"
@@ -27,6 +28,8 @@ namespace {
 // Pings are due each second and reconnects within one; five looks a second keep both prompt.
 constexpr auto kTick = std::chrono::milliseconds(200);
 constexpr auto kTickWhileDown = std::chrono::milliseconds(10);
+// A worker forgets what was not said for two seconds.
+constexpr auto kDemandInterval = std::chrono::milliseconds(200);
 // Facts are a few per worker and connection: this is room for all of kMaxWorkers coming back at
 // once.
 constexpr size_t kMaxFacts = 16 * 1024;
@@ -142,6 +145,16 @@ class Listener final : public SessionObserver {
     on_progress(load.engine_steps(), load.work_pending());
   }
   void on_progress(uint64_t engine_steps, bool work_pending) override;
+  void on_tenants(const v1::TenantReport& report) override {
+    hooks_.tenants(speaker_.worker, report);
+  }
+  void on_tenants_end() override { watches_tenants = false; }
+  void on_room(bool has_room) override {
+    load_->has_room.store(has_room, std::memory_order_relaxed);
+    if (has_room) hooks_.room();
+  }
+
+  std::atomic<bool> watches_tenants{false};  // set by the fleet's thread
 
  private:
   void store(const LoadReading& reading) {
@@ -186,7 +199,7 @@ void Listener::on_progress(uint64_t engine_steps, bool work_pending) {
 using SessionPtr = std::shared_ptr<WorkerSession>;
 
 // A worker's session, kept by the fleet's thread until nobody else is inside it.
-struct Tenant {
+struct Resident {
   uint64_t serial = 0;
   std::string address;
   std::unique_ptr<Listener> listener;  // outlives the session
@@ -239,6 +252,7 @@ class FleetImpl final : public Fleet {
   void grant(const std::vector<Wish>& wishes);
   void want_text(const Wish& wish);
   StatusOr<ModelTextPtr> make_text(const std::string& hash, const std::string& bytes) const;
+  void tend_tenants();
   void publish();
   void tell_news();
   static TimePoint now() { return std::chrono::steady_clock::now(); }
@@ -250,13 +264,15 @@ class FleetImpl final : public Fleet {
   WorkerNews news_;
   VocabularyCache cache_;
   Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
-  std::unique_ptr<KvFollower> follower_;  // outlives the sessions
-  std::map<uint32_t, Tenant> tenants_;    // by id
-  std::list<Tenant> ending_;              // departed; another thread may still be inside
-  std::array<std::atomic<SessionPtr>, kMaxWorkers> open_;  // those of tenants_, for other threads
+  std::unique_ptr<KvFollower> follower_;    // outlives the sessions
+  std::map<uint32_t, Resident> residents_;  // by id
+  std::list<Resident> ending_;              // departed; another thread may still be inside
+  std::array<std::atomic<SessionPtr>, kMaxWorkers> open_;  // those of residents_, for others
   const uint64_t incarnation_ = random_seed();
   uint64_t last_serial_ = 0;
   bool any_down_ = true;
+  TimePoint next_demand_{};
+  bool demanded_ = false;  // the last Demand said that something waits
   std::thread thread_;
 };
 
@@ -275,29 +291,49 @@ FleetImpl::~FleetImpl() {
   facts_.close();
   thread_.join();
   for (auto& session : open_) session.store(nullptr);
-  tenants_.clear();
+  residents_.clear();
   ending_.clear();
 }
 
 void FleetImpl::run() {
   std::vector<Fact> facts;
-  for (auto& [id, tenant] : tenants_) tenant.session->tick(now());
+  for (auto& [id, resident] : residents_) resident.session->tick(now());
   while (facts_.wait_drain_until(facts, now() + (any_down_ ? kTickWhileDown : kTick))) {
     for (auto& fact : facts) learn(fact);
     move_members();
     grant(registry_.retries(now()));
-    for (auto& [id, tenant] : tenants_) tenant.session->tick(now());
+    for (auto& [id, resident] : residents_) resident.session->tick(now());
+    tend_tenants();
     if (registry_.take_changed()) publish();
     if (news_.due(now())) tell_news();
+  }
+}
+
+// What waits here is said while something does, and once when nothing does any more. Rooms may open
+// without a word, where a worker has none for it: so those who wait are asked at least this often.
+void FleetImpl::tend_tenants() {
+  if (now() < next_demand_) return;
+  next_demand_ = now() + kDemandInterval;
+  hooks_.room();
+  const v1::Demand demand = hooks_.demand();
+  const bool waits = demand.tenant_size() > 0;
+  const bool is_news = waits || std::exchange(demanded_, waits);
+  demanded_ = waits;
+  for (auto& [id, resident] : residents_) {
+    const WorkerView& worker = *registry_.worker(id);
+    if ((worker.features & feature_bit(Feature::tenants)) == 0) continue;
+    if (is_news) resident.session->demand(demand);
+    if (worker.state == WorkerState::ready && !resident.listener->watches_tenants.exchange(true))
+      resident.session->watch_tenants();
   }
 }
 
 void FleetImpl::move_members() {
   const Registry::Moves moves = registry_.reconcile(now());
   for (const uint32_t worker : moves.departed) end(worker);
-  const size_t workers = tenants_.size() + moves.joined.size();
+  const size_t workers = residents_.size() + moves.joined.size();
   for (const uint32_t worker : moves.joined) open(worker, workers);
-  ending_.remove_if([](const Tenant& tenant) { return tenant.session.use_count() == 1; });
+  ending_.remove_if([](const Resident& resident) { return resident.session.use_count() == 1; });
 }
 
 // `workers`: how many there are now; those that were opened when there were fewer report more often
@@ -312,20 +348,21 @@ void FleetImpl::open(uint32_t worker, size_t workers) {
   session.incarnation = incarnation_;
   session.lanes = options_.lanes;
   session.credentials = options_.credentials;
-  Tenant tenant{++last_serial_, view.address, nullptr, nullptr};
-  tenant.listener = std::make_unique<Listener>(Speaker{worker, tenant.serial}, facts_, hooks_,
-                                               *follower_, view.load, options_.stuck_after);
-  tenant.session = WorkerSession::create(session, *tenant.listener);
-  open_[worker].store(tenant.session, std::memory_order_release);
-  tenants_.emplace(worker, std::move(tenant));
+  Resident resident{++last_serial_, view.address, nullptr, nullptr};
+  resident.listener = std::make_unique<Listener>(Speaker{worker, resident.serial}, facts_, hooks_,
+                                                 *follower_, view.load, options_.stuck_after);
+  resident.session = WorkerSession::create(session, *resident.listener);
+  open_[worker].store(resident.session, std::memory_order_release);
+  residents_.emplace(worker, std::move(resident));
 }
 
 void FleetImpl::end(uint32_t worker) {
   open_[worker].store(nullptr, std::memory_order_release);
   follower_->expect(worker, 0);
-  auto tenant = tenants_.extract(worker);
-  log().info("worker {} is left: it is not listed any more", tenant.mapped().address);
-  ending_.push_back(std::move(tenant.mapped()));
+  hooks_.departed(worker);
+  auto resident = residents_.extract(worker);
+  log().info("worker {} is left: it is not listed any more", resident.mapped().address);
+  ending_.push_back(std::move(resident.mapped()));
 }
 
 void FleetImpl::publish() {
@@ -344,28 +381,29 @@ void FleetImpl::tell_news() {
 
 void FleetImpl::learn(Fact& fact) {
   const uint64_t serial = fact.speaker.serial;
-  const auto tenant = tenants_.find(fact.speaker.worker);
-  const bool current = tenant != tenants_.end() && tenant->second.serial == serial;
+  const auto resident = residents_.find(fact.speaker.worker);
+  const bool current = resident != residents_.end() && resident->second.serial == serial;
   if (serial != 0 && !current) return;  // F2
   std::visit([&](auto& what) { learn(fact.speaker.worker, what); }, fact.what);
 }
 
 void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
-  log().debug("worker {}: lane {} is up, incarnation {:016x}", tenants_.at(worker).address,
+  log().debug("worker {}: lane {} is up, incarnation {:016x}", residents_.at(worker).address,
               fact.lane, fact.hello.incarnation());
   grant(registry_.lane_up(worker, fact.lane, fact.hello));
   follower_->expect(worker, registry_.incarnation(worker));
 }
 
 void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
-  log().debug("worker {}: lane {} ended: {}", tenants_.at(worker).address, fact.lane, fact.reason);
+  log().debug("worker {}: lane {} ended: {}", residents_.at(worker).address, fact.lane,
+              fact.reason);
   registry_.lane_down(worker, fact.lane, fact.reason);
   follower_->expect(worker, registry_.incarnation(worker));
 }
 
 void FleetImpl::learn(uint32_t, KvWanted& fact) {
   if (registry_.incarnation(fact.worker) != fact.incarnation) return;  // another will be wanted
-  tenants_.at(fact.worker).session->watch_kv(fact.stream, fact.request);
+  residents_.at(fact.worker).session->watch_kv(fact.stream, fact.request);
 }
 
 // The view first, or what the worker loses would be placed on it again.
@@ -373,7 +411,8 @@ void FleetImpl::learn(uint32_t worker, Stuck& fact) {
   registry_.stuck(worker, fact.hangs);
   publish();
   if (fact.hangs)
-    tenants_.at(worker).session->abandon(LossCause::stuck, "the worker has work and takes no step");
+    residents_.at(worker).session->abandon(LossCause::stuck,
+                                           "the worker has work and takes no step");
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {
@@ -388,7 +427,7 @@ void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {
 
 void FleetImpl::grant(const std::vector<Wish>& wishes) {
   for (const auto& wish : wishes) {
-    WorkerSession& session = *tenants_.at(wish.worker).session;
+    WorkerSession& session = *residents_.at(wish.worker).session;
     switch (wish.kind) {
       case Wish::Kind::card:
         session.fetch_card();
@@ -405,7 +444,7 @@ void FleetImpl::grant(const std::vector<Wish>& wishes) {
 
 void FleetImpl::want_text(const Wish& wish) {
   const auto kept = cache_.load(wish.tokenizer_hash);
-  if (!kept) return tenants_.at(wish.worker).session->fetch_vocabulary(wish.tokenizer_hash);
+  if (!kept) return residents_.at(wish.worker).session->fetch_vocabulary(wish.tokenizer_hash);
   registry_.text(wish.worker, wish.tokenizer_hash, make_text(wish.tokenizer_hash, *kept), now());
 }
 

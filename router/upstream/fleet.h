@@ -39,6 +39,15 @@ struct FleetHooks {
   std::function<void(std::vector<CoreBatch>&)> deliver;
   // On the fleet's thread: tokenizer and templates of a vocabulary.
   std::function<StatusOr<ModelTextPtr>(const v1::Vocabulary&)> make_text;
+  // From any thread: there may be room in a worker that had none. Now and then anyway.
+  std::function<void()> room = [] {};
+  // On the fleet's thread: what waits here.
+  std::function<v1::Demand()> demand = [] { return v1::Demand(); };
+  // From gRPC's threads: what a worker has given each tenant.
+  std::function<void(uint32_t worker, const v1::TenantReport&)> tenants =
+      [](uint32_t, const v1::TenantReport&) {};
+  // On the fleet's thread: nobody has this id any more.
+  std::function<void(uint32_t worker)> departed = [](uint32_t) {};
 };
 
 class Fleet {

@@ -12,8 +12,26 @@ Status Lane::start(AttemptKey key, v1::Start start) {
     if (!protocol_) return absl::UnavailableError("the worker is not connected");
     RETURN_IF_ERROR(protocol_->start(key, std::move(start)));
   }
+  look_for_room();
   pump();
   return absl::OkStatus();
+}
+
+void Lane::demand(const v1::Demand& demand) {
+  {
+    std::lock_guard lock(mutex_);
+    if (protocol_) protocol_->demand(demand);
+  }
+  pump();
+}
+
+void Lane::look_for_room() {
+  {
+    std::lock_guard lock(mutex_);
+    const bool now = protocol_ && protocol_->may_bring();
+    if (may_bring_.exchange(now, std::memory_order_relaxed) == now) return;
+  }
+  room_changed_();
 }
 
 void Lane::cancel(AttemptKey key, const std::vector<uint32_t>& choices) {
@@ -184,6 +202,7 @@ StatusOr<std::optional<v1::Hello>> Lane::received(std::shared_ptr<const v1::Work
     broken->close();
     return status;
   }
+  look_for_room();
   pump();
   return hello;
 }
@@ -218,6 +237,7 @@ void Lane::lost(const std::string& reason, TimePoint now) {
     protocol_.reset();
     if (!writing_) free = std::move(wire_);
   }
+  look_for_room();
   if (!deliveries.batches().empty()) deliver_(deliveries.batches());
   if (free != nullptr) free->release();
 }

@@ -6,6 +6,7 @@
 // after the worker's orphan_ms they are lost as well. Where we closed the wire they are lost at
 // once: a peer that is silent or breaks the rules is not waited for.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -34,13 +35,20 @@ class Lane {
  public:
   // Gets the batches of one frame, from the wire's thread.
   using Deliver = std::function<void(std::vector<CoreBatch>&)>;
-  explicit Lane(Deliver deliver) : deliver_(std::move(deliver)) {}
+  // Hears that may_bring() has changed; from any thread, under no lock.
+  using RoomChanged = std::function<void()>;
+  explicit Lane(
+      Deliver deliver, RoomChanged room_changed = [] {})
+      : deliver_(std::move(deliver)), room_changed_(std::move(room_changed)) {}
 
   // ---- any core ----
   Status start(AttemptKey key, v1::Start start);
   void cancel(AttemptKey key, const std::vector<uint32_t>& choices);
   void credit(AttemptKey key, uint32_t send_until);
+  void demand(const v1::Demand& demand);
   bool ready() const;
+  // See LaneProtocol. Without a lock: every placement asks.
+  bool may_bring() const { return may_bring_.load(std::memory_order_relaxed); }
 
   // ---- the session's own thread ----
   // A new call: Hello is written at once.
@@ -67,12 +75,15 @@ class Lane {
 
  private:
   void pump();
+  void look_for_room();
   void greet(const v1::Hello& hello, Deliveries& out);
   void lose_orphans(LossCause cause, const std::string& reason, Deliveries& out);
   std::vector<LaneAttempt>::iterator find_orphan(AttemptKey key);
   bool cancel_orphan(AttemptKey key, const std::vector<uint32_t>& choices);
 
   const Deliver deliver_;
+  const RoomChanged room_changed_;
+  std::atomic<bool> may_bring_{false};
   mutable std::mutex mutex_;
   std::optional<LaneProtocol> protocol_;  // engaged while a call is open
   std::shared_ptr<Wire> wire_;

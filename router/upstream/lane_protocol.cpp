@@ -60,7 +60,9 @@ LaneProtocol::LaneProtocol(const LaneOptions& options, TimePoint now)
   }
   hello->add_features(static_cast<uint32_t>(Feature::resume));
   hello->add_features(static_cast<uint32_t>(Feature::attach));
+  hello->add_features(static_cast<uint32_t>(Feature::grant));
   hello->add_features(static_cast<uint32_t>(Feature::handoff));
+  hello->add_features(static_cast<uint32_t>(Feature::tenants));
   hello->set_incarnation(options.incarnation);
   hello->set_node(options.node);
   hello->set_version(options.version);
@@ -115,6 +117,8 @@ Status LaneProtocol::start(AttemptKey key, v1::Start start) {
     return absl::InvalidArgumentError(fmt::format(
         "its parameters take {} bytes, of which at most {} can be sent", others, frame_bytes_ / 2));
   }
+  brought_tokens_ += static_cast<uint64_t>(parts[0].size());
+  brought_attempts_++;
   start.set_attempt(last_handle_ + 1);
   start.mutable_input()->set_total_ids(static_cast<uint32_t>(parts[0].size()));
   Upload rest = put_back(start, parts, (frame_bytes_ - others) / kMaxIdBytes);
@@ -231,6 +235,16 @@ void LaneProtocol::erase(uint64_t handle) {
 
 // ---- to the wire ----
 
+void LaneProtocol::demand(const v1::Demand& demand) {
+  if (hello_received_ && peer_offers(static_cast<uint32_t>(Feature::tenants))) demand_ = demand;
+}
+
+bool LaneProtocol::may_bring() const {
+  if (!hello_received_ || draining_) return false;
+  if (!peer_offers(static_cast<uint32_t>(Feature::grant))) return true;
+  return brought_tokens_ < granted_.tokens_until() && brought_attempts_ < granted_.attempts_until();
+}
+
 bool LaneProtocol::next_frame(v1::RouterFrame& out) {
   if (!urgent_.empty()) {
     // A cancel may overtake nothing but Starts that are still here, and those are dropped instead
@@ -240,6 +254,12 @@ bool LaneProtocol::next_frame(v1::RouterFrame& out) {
     return true;
   }
   if (!hello_received_) return false;
+  if (demand_) {
+    out.Clear();
+    *out.mutable_demand() = *std::move(demand_);
+    demand_.reset();
+    return true;
+  }
   if (next_credit(out)) return true;
   if (!starts_.empty()) {
     LaneAttempt& attempt = attempts_.at(starts_.front().frame.start().attempt());

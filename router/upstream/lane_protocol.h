@@ -30,6 +30,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -99,6 +100,10 @@ class LaneProtocol {
   // Raises Start.send_until: an absolute offset of each of the attempt's choices. Nothing for one
   // that was started without a limit.
   void credit(AttemptKey key, uint32_t send_until);
+  // What waits in this router; nothing where the worker does not heed it.
+  void demand(const v1::Demand& demand);
+  // The worker has said that it takes more, or does not say such things.
+  bool may_bring() const;
 
   // ---- from the wire ----
   // An error ends the lane; what was delivered before it stands.
@@ -186,6 +191,10 @@ class LaneProtocol {
   std::deque<Outgoing> starts_;
   std::deque<Upload> uploads_;  // the front one has the next turn
   size_t queued_bytes_ = 0;
+  // Since Hello: what the worker has granted, and what was brought, refused or not.
+  v1::Grant granted_;
+  uint64_t brought_tokens_ = 0, brought_attempts_ = 0;
+  std::optional<v1::Demand> demand_;  // the newest, to be sent
 };
 
 }  // namespace bessemer

@@ -75,8 +75,8 @@ Status LaneProtocol::receive(const std::shared_ptr<const v1::WorkerFrame>& frame
       receive_drain(frame->drain(), out);
       return absl::OkStatus();
     case v1::WorkerFrame::kGrant:
-      return absl::OkStatus();  // a worker that grants also rejects beyond its grant; the refusal
-                                // is what is heeded here
+      granted_ = frame->grant();
+      return absl::OkStatus();
     case v1::WorkerFrame::kChunk:
       return broken("a Chunk, although no task here has chunked output");
     default:

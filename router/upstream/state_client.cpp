@@ -91,6 +91,39 @@ class LoadCall final : public grpc::ClientReadReactor<v1::LoadReport> {
   v1::LoadReport report_;
 };
 
+// One WatchTenants, until it breaks. Deletes itself.
+class TenantsCall final : public grpc::ClientReadReactor<v1::TenantReport> {
+ public:
+  TenantsCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context,
+              SessionObserver& observer, CallCount& calls)
+      : context_(std::move(context)), observer_(observer), calls_(calls) {
+    calls_.add();
+    stub.async()->WatchTenants(context_.get(), &request_, this);
+    StartRead(&report_);
+    StartCall();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    observer_.on_tenants(report_);
+    StartRead(&report_);
+  }
+
+  void OnDone(const grpc::Status&) override {
+    observer_.on_tenants_end();
+    CallCount& calls = calls_;
+    delete this;
+    calls.remove();
+  }
+
+ private:
+  std::shared_ptr<grpc::ClientContext> context_;
+  SessionObserver& observer_;
+  CallCount& calls_;
+  v1::WatchTenantsRequest request_;  // at the worker's own interval
+  v1::TenantReport report_;
+};
+
 // One WatchKv, until it breaks or is stopped. Deletes itself; a hold keeps OnDone away while
 // somebody has the update.
 class KvCall final : public grpc::ClientReadReactor<v1::KvUpdate>, public KvDelivery {
@@ -190,6 +223,10 @@ void StateClient::fetch_vocabulary(const std::string& tokenizer_hash) {
 
 void StateClient::watch_load() {
   new LoadCall(*stub_, make_context(false), options_.load_interval_ms, observer_, calls_);
+}
+
+void StateClient::watch_tenants() {
+  new TenantsCall(*stub_, make_context(false), observer_, calls_);
 }
 
 void StateClient::watch_kv(uint64_t stream, const v1::WatchKvRequest& request) {

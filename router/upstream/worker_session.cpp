@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <utility>
 
 #include <grpcpp/grpcpp.h>
 
@@ -125,6 +127,8 @@ class GrpcSession final : public WorkerSession, public WireObserver {
   void fetch_card() override { state_->fetch_card(); }
   void fetch_vocabulary(const std::string& hash) override { state_->fetch_vocabulary(hash); }
   void watch_load() override { state_->watch_load(); }
+  void watch_tenants() override { state_->watch_tenants(); }
+  void demand(const v1::Demand& demand) override;
   void watch_kv(uint64_t stream, const v1::WatchKvRequest& request) override {
     state_->watch_kv(stream, request);
   }
@@ -141,6 +145,8 @@ class GrpcSession final : public WorkerSession, public WireObserver {
   };
 
   void connect(size_t index, TimePoint now);
+  Lane* lane_for(uint32_t core) const;
+  void tell_room();
   LaneOptions lane_options(size_t index) const;
   void lane_up(size_t lane, const v1::Hello& hello) override;
   void frame_seen(const v1::WorkerFrame& frame) override;
@@ -151,6 +157,8 @@ class GrpcSession final : public WorkerSession, public WireObserver {
   CallCount calls_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<StateClient> state_;
+  std::mutex room_mutex_;  // words of room are told in order
+  bool has_room_ = false;
 };
 
 GrpcSession::GrpcSession(const WorkerSessionOptions& options, SessionObserver& observer)
@@ -160,7 +168,8 @@ GrpcSession::GrpcSession(const WorkerSessionOptions& options, SessionObserver& o
     slot->channel = make_channel(options);
     slot->stub = v1::Engine::NewStub(slot->channel);
     slot->lane = std::make_unique<Lane>(
-        [&observer](std::vector<CoreBatch>& batches) { observer.deliver(batches); });
+        [&observer](std::vector<CoreBatch>& batches) { observer.deliver(batches); },
+        [this] { tell_room(); });
     slots_.push_back(std::move(slot));
   }
   state_ = std::make_unique<StateClient>(slots_.front()->channel, options_, observer_, calls_);
@@ -173,11 +182,34 @@ GrpcSession::~GrpcSession() {
 }
 
 Status GrpcSession::start(AttemptKey key, v1::Start start) {
-  for (size_t i = 0; i < slots_.size(); i++) {
-    Lane& lane = *slots_[(key.core + i) % slots_.size()]->lane;
-    if (lane.ready()) return lane.start(key, std::move(start));
-  }
+  Lane* const lane = lane_for(key.core);
+  if (lane != nullptr) return lane->start(key, std::move(start));
   return absl::UnavailableError("worker " + options_.address + " is not connected");
+}
+
+// Null: none is up.
+Lane* GrpcSession::lane_for(uint32_t core) const {
+  Lane* ready = nullptr;
+  for (size_t i = 0; i < slots_.size(); i++) {
+    Lane& lane = *slots_[(core + i) % slots_.size()]->lane;
+    if (!lane.ready()) continue;
+    if (lane.may_bring()) return &lane;
+    if (ready == nullptr) ready = &lane;
+  }
+  return ready;
+}
+
+void GrpcSession::tell_room() {
+  std::lock_guard lock(room_mutex_);
+  const bool any =
+      std::ranges::any_of(slots_, [](const auto& slot) { return slot->lane->may_bring(); });
+  if (std::exchange(has_room_, any) != any) observer_.on_room(any);
+}
+
+void GrpcSession::demand(const v1::Demand& demand) {
+  for (const auto& slot : slots_) {
+    if (slot->lane->ready()) return slot->lane->demand(demand);
+  }
 }
 
 // The attempt may have gone to another lane than its core's own; a lane that does not know it does

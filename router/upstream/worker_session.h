@@ -53,6 +53,9 @@ class SessionObserver {
   virtual void on_load(const v1::Load& load) = 0;  // between reports, with a step
   virtual void on_progress(uint64_t engine_steps, bool work_pending) = 0;  // with each ping
   virtual void on_report_end(const std::string& reason) = 0;  // the watch has ended; ask again
+  virtual void on_tenants(const v1::TenantReport& report) = 0;
+  virtual void on_tenants_end() = 0;        // that watch has ended; ask again
+  virtual void on_room(bool has_room) = 0;  // whether any lane may bring something; in order
   virtual void on_kv_update(uint64_t stream, KvDelivery& delivery) = 0;
   virtual void on_kv_end(uint64_t stream, const Status& why) = 0;  // nothing more comes of it
   virtual void deliver(std::vector<CoreBatch>& batches) = 0;
@@ -67,10 +70,12 @@ class WorkerSession {
   virtual ~WorkerSession() = default;
 
   // ---- any thread ----
-  // Prefers lane core % lanes. Unavailable: no lane is up. Others: see LaneProtocol::start.
+  // Prefers lane core % lanes, and lanes that may bring something. Unavailable: no lane is up. Others: see LaneProtocol::start.
   virtual Status start(AttemptKey key, v1::Start start) = 0;
   virtual void cancel(AttemptKey key, const std::vector<uint32_t>& choices) = 0;
   virtual void credit(AttemptKey key, uint32_t send_until) = 0;
+  // What waits in this router; said on one lane.
+  virtual void demand(const v1::Demand& demand) = 0;
 
   // ---- the cluster's thread ----
   // Connects what is down and due, pings what is up. Call it several times a second.
@@ -80,6 +85,7 @@ class WorkerSession {
   virtual void fetch_card() = 0;
   virtual void fetch_vocabulary(const std::string& tokenizer_hash) = 0;
   virtual void watch_load() = 0;
+  virtual void watch_tenants() = 0;
   // `stream`: the caller's name for it.
   virtual void watch_kv(uint64_t stream, const v1::WatchKvRequest& request) = 0;
 };

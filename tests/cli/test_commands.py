@@ -14,7 +14,7 @@ def run(*args, **kwargs):
     return subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=60, **kwargs)
 
 
-@pytest.mark.parametrize("command", ["serve", "router", "worker", "run", "pull", "tokenize", "template", "inspect"])
+@pytest.mark.parametrize("command", ["serve", "router", "worker", "run", "pull", "tokenize", "template", "inspect", "key"])
 def test_every_command_has_help_with_an_example(command):
     result = run(command, "--help")
     assert result.returncode == 0

@@ -27,6 +27,8 @@ class FakeHost final : public SessionHost {
   }
   void abandon(AttemptId attempt) override { abandoned.push_back(attempt); }
   EngineStats stats() const override { return engine; }
+  void greet(uint64_t router) override { routers.push_back(router); }
+  void demand(const v1::Demand& demand) override { demanded.push_back(demand); }
   GrantShare grant_share() const override { return share; }
   bool draining() const override { return drains; }
 
@@ -38,6 +40,8 @@ class FakeHost final : public SessionHost {
   std::vector<std::pair<AttemptId, std::vector<int32_t>>> cancelled;
   std::vector<std::pair<AttemptId, int32_t>> credited;
   std::vector<AttemptId> abandoned;
+  std::vector<uint64_t> routers;
+  std::vector<v1::Demand> demanded;
 
  private:
   uint64_t next_ = 1;

@@ -17,14 +17,14 @@ EngineStats busy(double tokens_per_s, int64_t backlog, int32_t waiting = 0) {
 
 TEST(Grants, TheRoomInTheQueueIsSharedByTheLanes) {
   const GrantLimits limits{.max_waiting = 10};
-  const GrantShare idle = share_of_lane(busy(1000, 0), 4, limits);
+  const GrantShare idle = share_of_lane(busy(1000, 0), 0.25, limits);
   EXPECT_EQ(idle.tokens, 50u);  // 200 ms at 1,000 tokens a second, for four
   EXPECT_EQ(idle.attempts, 2u);
-  EXPECT_EQ(share_of_lane(busy(1000, 120), 4, limits).tokens, 20u);
-  EXPECT_EQ(share_of_lane(busy(1000, 199), 4, limits).tokens, 1u);  // a prompt, however long
-  EXPECT_EQ(share_of_lane(busy(1000, 200), 4, limits).tokens, 0u);
-  EXPECT_EQ(share_of_lane(busy(1000, 0, 10), 4, limits).attempts, 0u);
-  EXPECT_EQ(share_of_lane(busy(0, 0), 2, limits).tokens, 1024u);  // nothing measured yet
+  EXPECT_EQ(share_of_lane(busy(1000, 120), 0.25, limits).tokens, 20u);
+  EXPECT_EQ(share_of_lane(busy(1000, 199), 0.25, limits).tokens, 1u);  // a prompt, however long
+  EXPECT_EQ(share_of_lane(busy(1000, 200), 0.25, limits).tokens, 0u);
+  EXPECT_EQ(share_of_lane(busy(1000, 0, 10), 0.25, limits).attempts, 0u);
+  EXPECT_EQ(share_of_lane(busy(0, 0), 0.5, limits).tokens, 1024u);  // nothing measured yet
 }
 
 TEST(Grants, AreRenewedOnceHalfIsBrought) {
@@ -71,7 +71,7 @@ TEST(Grants, KeepTheQueueShortAndTheEngineBusy) {
           sent[i] += static_cast<uint64_t>(prompt);
           stats.backlog_tokens += prompt;
         }
-        grants[i].renew(share_of_lane(stats, lanes, limits));
+        grants[i].renew(share_of_lane(stats, 1.0 / static_cast<double>(lanes), limits));
       }
       const int64_t bound = 2 * target + static_cast<int64_t>(lanes) * (longest + 1);
       ASSERT_LE(stats.backlog_tokens, bound) << seed;

@@ -61,7 +61,7 @@ class EchoRunner final : public Runner {
 struct World {
   SteadyClock clock;
   EchoRunner runner;
-  Hub hub;
+  Hub hub{clock};
   Engine engine{{}, runner, clock, [this](StepId step, std::vector<EngineEvent> events) {
                   hub.deliver(step, std::move(events));
                 }};

@@ -6,9 +6,9 @@ namespace bessemer {
 namespace {
 
 // Never nothing while there is room: a prompt may be longer than any share.
-uint64_t share(int64_t room, size_t lanes) {
+uint64_t part_of(int64_t room, double share) {
   if (room <= 0) return 0;
-  return std::max<uint64_t>(1, static_cast<uint64_t>(room) / std::max<size_t>(lanes, 1));
+  return static_cast<uint64_t>(std::max(1.0, static_cast<double>(room) * share));
 }
 
 bool is_low(uint64_t granted, uint64_t brought, uint64_t share) {
@@ -18,13 +18,13 @@ bool is_low(uint64_t granted, uint64_t brought, uint64_t share) {
 
 }  // namespace
 
-GrantShare share_of_lane(const EngineStats& stats, size_t lanes, const GrantLimits& limits) {
+GrantShare share_of_lane(const EngineStats& stats, double share, const GrantLimits& limits) {
   const int64_t target =
       stats.prefill_tokens_per_s > 0
           ? static_cast<int64_t>(stats.prefill_tokens_per_s * limits.queue_ms / 1000)
           : limits.first_tokens;
-  return {share(std::max<int64_t>(target, 1) - stats.backlog_tokens, lanes),
-          share(limits.max_waiting - stats.waiting, lanes)};
+  return {part_of(std::max<int64_t>(target, 1) - stats.backlog_tokens, share),
+          part_of(limits.max_waiting - stats.waiting, share)};
 }
 
 bool LaneGrant::renew(const GrantShare& share) {

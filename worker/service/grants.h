@@ -27,8 +27,8 @@ struct GrantShare {
   uint64_t tokens = 0, attempts = 0;
 };
 
-// What each of `lanes` may bring now, beyond what it has brought.
-GrantShare share_of_lane(const EngineStats& stats, size_t lanes, const GrantLimits& limits);
+// What a lane may bring now, beyond what it has brought; `share`: of the room, in 0 to 1.
+GrantShare share_of_lane(const EngineStats& stats, double share, const GrantLimits& limits);
 
 // What one lane has been told and has brought since Hello.
 class LaneGrant {

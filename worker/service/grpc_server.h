@@ -16,7 +16,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int32_t port = 0;           // 0: any free one
   int32_t max_lanes = 256;    // sessions open at once
-  int32_t max_watches = 128;  // WatchLoad and WatchKv streams open at once
+  int32_t max_watches = 192;  // streams of State.Watch... open at once
   SessionLimits session;
   TlsFiles tls;  // see worker/service/server_credentials.h; empty: plain connections
 };

@@ -35,6 +35,7 @@ std::vector<EngineEvent>& events_for(std::vector<Parcel>& parcels,
 // A route outlives its attempt's last event until that has arrived: on its way a sink may have
 // handed the attempt on.
 void Hub::deliver(StepId step, std::vector<EngineEvent> events) {
+  meter_.charge(events, clock_.now());
   std::vector<uint64_t> over;
   for (const EngineEvent& event : events) {
     if (is_terminal(event)) over.push_back(key(event.attempt));
@@ -73,12 +74,15 @@ void Hub::reroute(AttemptId attempt, std::shared_ptr<EventSink> sink) {
 }
 
 bool Hub::submit(Request request, std::shared_ptr<EventSink> sink) {
-  const uint64_t id = key(request.id);
+  const AttemptId attempt = request.id;
+  const uint64_t id = key(attempt);
+  meter_.begin(request);
   {
     std::lock_guard lock(mutex_);
     routes_.emplace(id, std::move(sink));  // first: its events may come before submit() returns
   }
   if (engine_->submit(std::move(request))) return true;
+  meter_.forget(attempt);
   std::lock_guard lock(mutex_);
   routes_.erase(id);
   return false;

@@ -8,7 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/clock.h"
 #include "worker/engine/engine.h"
+#include "worker/service/tenant_meter.h"
 
 namespace bessemer {
 
@@ -28,6 +30,8 @@ class EventSink {
 // Thread-safe. No lock of the hub is held while it calls a sink or the engine.
 class Hub {
  public:
+  explicit Hub(const Clock& clock) : clock_(clock) {}  // outlives this
+
   // Before the first call of any other but deliver(); `engine` outlives the hub's use.
   void bind(Engine& engine) { engine_ = &engine; }
 
@@ -49,6 +53,7 @@ class Hub {
   void credit(AttemptId attempt, int32_t send_until) { engine_->credit(attempt, send_until); }
   EngineStats stats() const { return engine_->stats(); }
   const KvEventLog& kv_events() const { return engine_->kv_events(); }
+  TenantLedger& ledger() { return ledger_; }
 
   void drain();
   bool draining() const { return draining_.load(std::memory_order_acquire); }
@@ -62,7 +67,10 @@ class Hub {
   // What is given back.
   std::vector<EngineEvent> deliver_once(StepId step, std::vector<EngineEvent> events);
 
+  const Clock& clock_;
   Engine* engine_ = nullptr;
+  TenantLedger ledger_;
+  TenantMeter meter_{ledger_};
   std::atomic<uint64_t> next_attempt_{1};
   std::atomic<bool> draining_{false};
   mutable std::mutex mutex_;

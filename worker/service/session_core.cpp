@@ -97,7 +97,7 @@ void SessionCore::act_on(const v1::RouterFrame& frame, TimePoint now) {
     case v1::RouterFrame::kPing:
       return on_ping(frame.ping());
     case v1::RouterFrame::kDemand:
-      return;  // advice on fairness: nothing is shared out by tenant yet
+      return host_.demand(frame.demand());
     case v1::RouterFrame::kCredit:
       return on_credit(frame.credit());
     case v1::RouterFrame::kKvRelease:
@@ -115,6 +115,7 @@ void SessionCore::on_hello(const v1::Hello& hello) {
                     hello.protocol_min(), hello.protocol_max(), kProtocolMin, kProtocolMax)));
   }
   greeted_ = true;
+  host_.greet(hello.incarnation());
   attaches_ = limits_.orphan_ms > 0 && offers(hello, Feature::attach);
   grants_ = offers(hello, Feature::grant);
   hands_off_ = offers(hello, Feature::handoff);

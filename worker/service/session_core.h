@@ -47,6 +47,10 @@ class SessionHost {
   // Cancels what was adopted and cannot be gone on with: none of its events is wanted.
   virtual void abandon(AttemptId attempt) = 0;
   virtual EngineStats stats() const = 0;
+  // The lane is this router's.
+  virtual void greet(uint64_t router) = 0;
+  // What waits in this lane's router.
+  virtual void demand(const v1::Demand& demand) = 0;
   // What this lane may bring beyond what it has brought.
   virtual GrantShare grant_share() const = 0;
   virtual bool draining() const = 0;

@@ -1,7 +1,10 @@
 #include "worker/service/session_service.h"
 
+#include <algorithm>
 #include <condition_variable>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -43,6 +46,8 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
   std::optional<Orphan> adopt(const std::string& request_id, uint32_t epoch) override;
   void abandon(AttemptId attempt) override;
   EngineStats stats() const override;
+  void greet(uint64_t router) override;
+  void demand(const v1::Demand& demand) override;
   GrantShare grant_share() const override;
   bool draining() const override;
   // Reactor.
@@ -58,6 +63,7 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
   grpc::CallbackServerContext* const context_;
   std::mutex mutex_;
   SessionCore core_;
+  std::optional<uint64_t> router_;  // whose lane it is, once it has said so
   v1::RouterFrame incoming_;
   v1::WorkerFrame outgoing_;
   bool writing_ = false, cancelling_ = false, cancelled_ = false, closing_ = false,
@@ -108,9 +114,27 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
     if (!holder) return;
     if (const auto sink = hub.sink_of(*holder)) sink->surrender(*holder);
   }
-  void remove(const std::shared_ptr<Lane>& lane) {
+  void greet(uint64_t router) {
+    std::lock_guard lock(mutex_);
+    lanes_of_[router]++;
+  }
+  // What share of the room is a lane's of this router: by what waits there, a tenth by the number
+  // of lanes alone, since what waits is known a moment late.
+  double share_of(uint64_t router) const {
+    constexpr double kUnasked = 0.1;
+    std::unique_lock lock(mutex_);
+    const double alike = 1.0 / static_cast<double>(std::max<size_t>(lanes_.size(), 1));
+    const auto mine = lanes_of_.find(router);
+    const size_t lanes = mine == lanes_of_.end() ? 1 : mine->second;
+    lock.unlock();
+    const auto share = hub.ledger().share_of(router, clock.now());
+    if (!share) return alike;
+    return kUnasked * alike + (1 - kUnasked) * *share / static_cast<double>(lanes);
+  }
+  void remove(const std::shared_ptr<Lane>& lane, std::optional<uint64_t> router) {
     std::lock_guard lock(mutex_);
     lanes_.erase(lane);
+    if (router && --lanes_of_[*router] == 0) lanes_of_.erase(*router);
     if (lanes_.empty()) none_left_.notify_all();
   }
 
@@ -131,6 +155,7 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
   mutable std::mutex mutex_;
   std::condition_variable none_left_;
   std::set<std::shared_ptr<Lane>> lanes_;
+  std::map<uint64_t, size_t> lanes_of_;  // by router
   bool closed_ = false;
 };
 
@@ -266,9 +291,16 @@ void Lane::finish(const Status& status) {
 }
 
 void Lane::OnDone() {
-  home_.remove(shared_from_this());
+  home_.remove(shared_from_this(), router_);
 }
 
+void Lane::greet(uint64_t router) {
+  router_ = router;
+  home_.greet(router);
+}
+void Lane::demand(const v1::Demand& demand) {
+  home_.hub.ledger().set_demand(*router_, demand, home_.clock.now());
+}
 AttemptId Lane::new_attempt() {
   return home_.hub.new_attempt();
 }
@@ -290,7 +322,7 @@ void Lane::abandon(AttemptId attempt) {
 }
 GrantShare Lane::grant_share() const {
   if (home_.hub.draining()) return {};
-  return share_of_lane(home_.hub.stats(), home_.lanes(), home_.limits.grant);
+  return share_of_lane(home_.hub.stats(), home_.share_of(router_.value_or(0)), home_.limits.grant);
 }
 EngineStats Lane::stats() const {
   return home_.hub.stats();

@@ -17,7 +17,7 @@ std::vector<uint32_t> offered_features() {
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
         Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume,
-        Feature::credit, Feature::attach, Feature::grant, Feature::handoff}) {
+        Feature::credit, Feature::attach, Feature::grant, Feature::handoff, Feature::tenants}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
@@ -238,6 +238,8 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
   request.send_until = to_offset(start.send_until());
   request.priority = start.admission().priority();
+  request.tenant = start.admission().tenant();
+  request.is_charged = !start.admission().uncharged();
   request.max_ttft_us = max_ttft_us(start);
   request.cache_root = start.cache().root();
   request.cache_store = !start.cache().no_store();

@@ -14,6 +14,7 @@
 #include "bessemer/v1/cluster.grpc.pb.h"
 #include "worker/service/kv_watch.h"
 #include "worker/service/load.h"
+#include "worker/service/tenant_watch.h"
 #include "worker/service/watch_stream.h"
 
 namespace bessemer {
@@ -69,6 +70,21 @@ class KvStream final : public WatchStream<v1::KvUpdate>,
   KvWatch watch_;
 };
 
+class TenantStream final : public WatchStream<v1::TenantReport>,
+                           public std::enable_shared_from_this<TenantStream> {
+ public:
+  TenantStream(StateSet& home, uint32_t interval_ms);
+  void on_tick(TimePoint now) {
+    offer([&](v1::TenantReport& report) { return watch_.next(now, report); });
+  }
+
+ private:
+  void OnDone() override;
+
+  StateSet& home_;
+  TenantWatch watch_;
+};
+
 // Sends `bytes` from beginning to end; nothing else is ever sent.
 class TokenizerStream final : public grpc::ServerWriteReactor<v1::TokenizerChunk> {
  public:
@@ -113,12 +129,16 @@ class StateSet final : public StateService, public v1::State::CallbackService {
   grpc::ServerWriteReactor<v1::KvUpdate>* WatchKv(grpc::CallbackServerContext* context,
                                                   const v1::WatchKvRequest* request) override;
 
+  grpc::ServerWriteReactor<v1::TenantReport>* WatchTenants(
+      grpc::CallbackServerContext* context, const v1::WatchTenantsRequest* request) override;
+
   grpc::Service* service() override { return this; }
   void on_step(TimePoint now) override;
   void on_tick(TimePoint now) override;
   void close() override;
   void remove(const std::shared_ptr<LoadStream>& watch) { remove_from(loads_, watch); }
   void remove(const std::shared_ptr<KvStream>& watch) { remove_from(kvs_, watch); }
+  void remove(const std::shared_ptr<TenantStream>& watch) { remove_from(tenants_, watch); }
 
   const WorkerFacts& facts;
   Hub& hub;
@@ -128,7 +148,7 @@ class StateSet final : public StateService, public v1::State::CallbackService {
   template <typename Stream>
   using Streams = std::set<std::shared_ptr<Stream>>;
 
-  size_t watches() const { return loads_.size() + kvs_.size(); }
+  size_t watches() const { return loads_.size() + kvs_.size() + tenants_.size(); }
   // The new stream, or why there is none.
   template <typename Stream, typename Make>
   std::variant<std::shared_ptr<Stream>, grpc::Status> add_to(Streams<Stream>& streams, Make&& make);
@@ -149,6 +169,7 @@ class StateSet final : public StateService, public v1::State::CallbackService {
   std::condition_variable none_left_;
   Streams<LoadStream> loads_;
   Streams<KvStream> kvs_;
+  Streams<TenantStream> tenants_;
   bool closed_ = false;
 };
 
@@ -191,7 +212,7 @@ std::variant<std::shared_ptr<Stream>, grpc::Status> StateSet::add_to(Streams<Str
   if (watches() >= max_watches_) {
     return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                         "this worker has " + std::to_string(watches()) +
-                            " load and cache watches open, its limit (max_watches)");
+                            " watches open, its limit (max_watches)");
   }
   return *streams.insert(make()).first;
 }
@@ -220,6 +241,19 @@ grpc::ServerWriteReactor<v1::KvUpdate>* StateSet::WatchKv(grpc::CallbackServerCo
   return stream.get();
 }
 
+grpc::ServerWriteReactor<v1::TenantReport>* StateSet::WatchTenants(
+    grpc::CallbackServerContext*, const v1::WatchTenantsRequest* request) {
+  if (request->pool() != 0) return new RefusedStream<v1::TenantReport>(no_pool(request->pool()));
+  const auto added =
+      add_to(tenants_, [&] { return std::make_shared<TenantStream>(*this, request->interval_ms()); });
+  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
+    return new RefusedStream<v1::TenantReport>(*refusal);
+  }
+  const auto& stream = std::get<std::shared_ptr<TenantStream>>(added);
+  stream->on_tick(clock.now());
+  return stream.get();
+}
+
 void StateSet::on_step(TimePoint now) {
   const auto streams = all_of(loads_);
   if (streams.empty()) return;
@@ -230,6 +264,7 @@ void StateSet::on_step(TimePoint now) {
 void StateSet::on_tick(TimePoint now) {
   on_step(now);
   for (const auto& stream : all_of(kvs_)) stream->on_tick();
+  for (const auto& stream : all_of(tenants_)) stream->on_tick(now);
 }
 
 void StateSet::close() {
@@ -239,6 +274,7 @@ void StateSet::close() {
   }
   for (const auto& stream : all_of(loads_)) stream->close();
   for (const auto& stream : all_of(kvs_)) stream->close();
+  for (const auto& stream : all_of(tenants_)) stream->close();
 }
 
 void LoadStream::on_tick(const EngineStats& stats, TimePoint now) {
@@ -270,6 +306,13 @@ KvStream::KvStream(StateSet& home, const v1::WatchKvRequest& request)
     : home_(home), watch_(home.hub.kv_events(), home.facts.incarnation, request) {}
 
 void KvStream::OnDone() {
+  home_.remove(shared_from_this());
+}
+
+TenantStream::TenantStream(StateSet& home, uint32_t interval_ms)
+    : home_(home), watch_(home.hub.ledger(), home.facts.incarnation, interval_ms) {}
+
+void TenantStream::OnDone() {
   home_.remove(shared_from_this());
 }
 

@@ -1,5 +1,5 @@
-// bessemer.v1.State over gRPC: the model card, the vocabulary in chunks, load and prefix cache as
-// they change.
+// bessemer.v1.State over gRPC: the model card, the vocabulary in chunks, load, prefix cache
+// and tenants' accounts as they change.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -26,7 +26,7 @@ class StateService {
   virtual void close() = 0;
 };
 
-// All outlive the service. max_watches: of both kinds together.
+// All outlive the service. max_watches: of all kinds together.
 std::unique_ptr<StateService> make_state_service(const WorkerFacts& facts, size_t max_watches,
                                                  Hub& hub, const Clock& clock);
 

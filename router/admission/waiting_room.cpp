@@ -1,0 +1,214 @@
+#include "router/admission/waiting_room.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proto/tenant_decay.h"
+
+namespace bessemer {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+// Of interactive, default and batch: while all three wait, they go in these parts.
+constexpr std::array<double, 3> kClassWeights = {16, 4, 1};
+constexpr auto kRateHalfLife = std::chrono::seconds(5);
+// A line that was empty for no longer was not away: requests of a busy tenant come in bursts.
+constexpr auto kAway = std::chrono::seconds(5);
+// Before anything has gone.
+constexpr auto kFirstPromise = std::chrono::seconds(1);
+
+size_t index_of(ServiceClass service_class) {
+  return static_cast<size_t>(service_class);
+}
+
+}  // namespace
+
+WaitingRoom::Place WaitingRoom::place_of(TicketId ticket, const Guest& guest) {
+  return {-guest.priority, guest.deadline, ticket};
+}
+
+std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, size_t most,
+                                                      TimePoint now, const ServiceOf& service) {
+  expire(now);
+  Line& line = line_of(guest, now);
+  pass(line, now);
+  const bool has_place = redeem(guest, now);
+  const size_t open = open_places(line, most);
+  const bool is_full = guests_.size() >= most;
+  if (is_full || (!has_place && line.places.size() + line.promised >= open))
+    return promise(guest, line, open, now);
+  if (line.places.empty() && now - line.active > kAway) {
+    const auto least = least_service(line, now, service);
+    const double mine = virtual_service(line, now, service);
+    if (least && *least > mine) {
+      line.lift = line.lift * decay(now - line.lifted) +
+                  (*least - mine) * line.tenant->weight;
+      line.lifted = now;
+    }
+  }
+  line.active = now;
+  const TicketId ticket{++last_ticket_};
+  put_back(ticket, guest);
+  return ticket;
+}
+
+void WaitingRoom::put_back(TicketId ticket, const Guest& guest) {
+  begin_class(guest.tenant->service_class);
+  class_waiting_[index_of(guest.tenant->service_class)]++;
+  lines_.at(guest.tenant->id).places.insert(place_of(ticket, guest));
+  guests_.emplace(static_cast<uint64_t>(ticket), guest);
+}
+
+// A class that begins to wait has no claim to what it did not want before.
+void WaitingRoom::begin_class(ServiceClass service_class) {
+  const size_t mine = index_of(service_class);
+  if (class_waiting_[mine] > 0) return;
+  for (size_t i = 0; i < class_pass_.size(); i++) {
+    if (class_waiting_[i] > 0) class_pass_[mine] = std::max(class_pass_[mine], class_pass_[i]);
+  }
+}
+
+bool WaitingRoom::leave(TicketId ticket) {
+  const auto at = guests_.find(static_cast<uint64_t>(ticket));
+  if (at == guests_.end()) return false;
+  const Guest& guest = at->second;
+  lines_.at(guest.tenant->id).places.erase(place_of(ticket, guest));
+  class_waiting_[index_of(guest.tenant->service_class)]--;
+  guests_.erase(at);
+  return true;
+}
+
+std::optional<TicketId> WaitingRoom::next(TimePoint now, const ServiceOf& service) {
+  if (guests_.empty()) return std::nullopt;
+  size_t chosen_class = class_pass_.size();
+  for (size_t i = 0; i < class_pass_.size(); i++) {
+    if (class_waiting_[i] == 0) continue;
+    if (chosen_class == class_pass_.size() || class_pass_[i] < class_pass_[chosen_class])
+      chosen_class = i;
+  }
+  const Line* chosen = nullptr;
+  double least = 0;
+  for (const auto& [id, line] : lines_) {
+    if (line.places.empty() || index_of(line.tenant->service_class) != chosen_class) continue;
+    const double given = virtual_service(line, now, service);
+    if (chosen != nullptr && given >= least) continue;
+    chosen = &line;
+    least = given;
+  }
+  class_pass_[chosen_class] += 1 / kClassWeights[chosen_class];
+  const TicketId ticket = chosen->places.begin()->ticket;
+  leave(ticket);
+  return ticket;
+}
+
+void WaitingRoom::note_gone(const Tenant& tenant, TimePoint now) {
+  const auto at = lines_.find(tenant.id);
+  if (at == lines_.end()) return;
+  pass(at->second, now);
+  at->second.gone += 1;
+}
+
+size_t WaitingRoom::waiting(uint64_t tenant) const {
+  const auto at = lines_.find(tenant);
+  return at == lines_.end() ? 0 : at->second.places.size();
+}
+size_t WaitingRoom::promised(uint64_t tenant) const {
+  const auto at = lines_.find(tenant);
+  return at == lines_.end() ? 0 : at->second.promised;
+}
+
+WaitingRoom::Line& WaitingRoom::line_of(const Guest& guest, TimePoint now) {
+  const auto [at, is_new] = lines_.try_emplace(guest.tenant->id);
+  if (is_new) {
+    at->second.lifted = at->second.rated = now;
+    at->second.active = now - 2 * Duration(kAway);
+  }
+  at->second.tenant = guest.tenant;
+  return at->second;
+}
+
+// Time passes for the line's rate, in so far as somebody waits or was sent away.
+void WaitingRoom::pass(Line& line, TimePoint now) {
+  const Duration passed = now - std::exchange(line.rated, now);
+  if (line.places.empty() && line.promised == 0) return;
+  line.active = now;
+  const double kept = decay(passed, kRateHalfLife);
+  line.gone *= kept;
+  line.seconds = line.seconds * kept + Seconds(passed).count();
+}
+
+double WaitingRoom::virtual_service(const Line& line, TimePoint now, const ServiceOf& service) {
+  const double lift = line.lift * decay(now - line.lifted);
+  return (service(line.tenant->id) + lift) / line.tenant->weight;
+}
+
+std::optional<double> WaitingRoom::least_service(const Line& but, TimePoint now,
+                                                 const ServiceOf& service) const {
+  std::optional<double> least;
+  for (const auto& [id, line] : lines_) {
+    if (&line == &but || line.places.empty()) continue;
+    const double given = virtual_service(line, now, service);
+    least = std::min(least.value_or(given), given);
+  }
+  return least;
+}
+
+// Of those that wait or were promised a place, and of this one.
+size_t WaitingRoom::open_places(const Line& line, size_t most) const {
+  double weights = 0;
+  for (const auto& [id, each] : lines_) {
+    if (&each == &line || !each.places.empty() || each.promised > 0) weights += each.tenant->weight;
+  }
+  const double part = kOpenShare * static_cast<double>(most) * line.tenant->weight / weights;
+  return std::max(static_cast<size_t>(part), std::min<size_t>(most, 1));
+}
+
+bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
+  const auto at = promises_.find(guest.key);
+  if (at == promises_.end() || at->second.tenant != guest.tenant->id || now < at->second.due)
+    return false;
+  lines_.at(at->second.tenant).promised--;
+  for (auto [end, last] = promise_ends_.equal_range(at->second.until); end != last; ++end) {
+    if (end->second != at->first) continue;
+    promise_ends_.erase(end);
+    break;
+  }
+  promises_.erase(at);
+  return true;
+}
+
+// Who comes before his time hears it again.
+TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, TimePoint now) {
+  const auto known = promises_.find(guest.key);
+  if (known != promises_.end() && known->second.tenant == guest.tenant->id)
+    return {std::max<Duration>(known->second.due - now, kShortestPromise)};
+  const size_t before = line.places.size() + line.promised + 1;
+  const double position = static_cast<double>(before - std::min(before - 1, places));
+  const Duration wait = line.gone > 0 && line.seconds > 0
+                            ? std::chrono::duration_cast<Duration>(
+                                  Seconds(std::min(position * line.seconds / line.gone, 1e6)))
+                            : Duration(kFirstPromise);
+  const Duration told = std::clamp<Duration>(wait, kShortestPromise, kLongestPromise);
+  // Nobody can be told to wait for longer: there is no place to keep.
+  if (wait <= kLongestPromise && promises_.size() < kMaxPromises) {
+    const TimePoint until = now + told + kPromiseLife;
+    promises_[guest.key] = {guest.tenant->id, now + told, until};
+    promise_ends_.emplace(until, guest.key);
+    line.promised++;
+  }
+  return {told};
+}
+
+void WaitingRoom::expire(TimePoint now) {
+  while (!promise_ends_.empty() && promise_ends_.begin()->first <= now) {
+    const auto at = promises_.find(promise_ends_.begin()->second);
+    Line& line = lines_.at(at->second.tenant);
+    pass(line, now);
+    line.promised--;
+    promises_.erase(at);
+    promise_ends_.erase(promise_ends_.begin());
+  }
+}
+
+}  // namespace bessemer

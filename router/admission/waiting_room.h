@@ -1,0 +1,116 @@
+// Who waits in this router for room in a worker of one model, and who goes next: class by class by
+// their weights, in it the tenant that all workers together have given least for its weight, of his
+// the one of highest priority, of those the one whose time is over first. No thread, no clock.
+//
+// Who is sent away is told when to come back: his place behind all that wait and all that were told
+// before him, at the rate at which his tenant's have lately gone. The place is kept for him, so that
+// nobody who comes later takes it.
+//
+// Invariants
+//   W1  At most `most` wait. Of one tenant at most its part of kOpenShare of them by weight; the rest
+//       is for those whose place was kept.
+//   W2  A place is kept until kPromiseLife after the time that was told, for whoever asks again under
+//       the same key, and counts as waiting until then.
+//   W3  A tenant that begins to wait is not behind nor ahead of the one that was given least.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <unordered_map>
+#include <variant>
+
+#include "common/clock.h"
+#include "router/tenants/tenant_directory.h"
+
+namespace bessemer {
+
+constexpr double kOpenShare = 0.75;
+constexpr auto kPromiseLife = std::chrono::seconds(2);
+// Official clients do not wait for longer than a minute or two.
+constexpr auto kLongestPromise = std::chrono::seconds(120);
+constexpr auto kShortestPromise = std::chrono::milliseconds(500);
+constexpr size_t kMaxPromises = 65536;
+
+// Who wants to wait.
+struct Guest {
+  TenantPtr tenant;    // never null
+  uint64_t key = 0;    // of the request's content: the same request later has the same
+  int64_t tokens = 0;  // of its prompt
+  int32_t priority = 0;
+  TimePoint deadline = TimePoint::max();
+};
+// Come back then.
+struct TurnedAway {
+  Duration retry_after{};
+};
+enum class TicketId : uint64_t {};
+
+// How much the tenant was given, by all workers.
+using ServiceOf = std::function<double(uint64_t tenant)>;
+
+class WaitingRoom {
+ public:
+  std::variant<TicketId, TurnedAway> enter(const Guest& guest, size_t most, TimePoint now,
+                                           const ServiceOf& service);
+  // It had its turn and found no room after all: it is where it was.
+  void put_back(TicketId ticket, const Guest& guest);
+  // It waits no more. False: it did not.
+  bool leave(TicketId ticket);
+  // Takes out who goes next.
+  std::optional<TicketId> next(TimePoint now, const ServiceOf& service);
+  // What was taken out has gone to a worker.
+  void note_gone(const Tenant& tenant, TimePoint now);
+
+  size_t waiting() const { return guests_.size(); }
+  size_t waiting(uint64_t tenant) const;
+  size_t promised(uint64_t tenant) const;
+  bool empty() const { return guests_.empty(); }
+
+ private:
+  struct Place {
+    int32_t priority = 0;
+    TimePoint deadline{};
+    TicketId ticket{};
+    auto operator<=>(const Place&) const = default;
+  };
+  struct Promise {
+    uint64_t tenant = 0;
+    TimePoint due{}, until{};
+  };
+  struct Line {  // of one tenant
+    TenantPtr tenant;
+    std::set<Place> places;
+    size_t promised = 0;
+    double lift = 0;  // at `lifted`; halves like what was given
+    TimePoint lifted{};
+    TimePoint active{};  // when last somebody waited
+    // How fast its requests go: of the time in which some waited, halving each kRateHalfLife.
+    double gone = 0, seconds = 0;
+    TimePoint rated{};
+  };
+  static Place place_of(TicketId ticket, const Guest& guest);
+  Line& line_of(const Guest& guest, TimePoint now);
+  static void pass(Line& line, TimePoint now);
+  static double virtual_service(const Line& line, TimePoint now, const ServiceOf& service);
+  std::optional<double> least_service(const Line& but, TimePoint now,
+                                      const ServiceOf& service) const;
+  size_t open_places(const Line& line, size_t most) const;
+  bool redeem(const Guest& guest, TimePoint now);
+  TurnedAway promise(const Guest& guest, Line& line, size_t places, TimePoint now);
+  void expire(TimePoint now);
+  void begin_class(ServiceClass service_class);
+
+  uint64_t last_ticket_ = 0;
+  std::unordered_map<uint64_t, Guest> guests_;       // by ticket
+  std::map<uint64_t, Line> lines_;                   // by tenant
+  std::unordered_map<uint64_t, Promise> promises_;   // by key
+  std::multimap<TimePoint, uint64_t> promise_ends_;  // until -> key
+  std::array<double, 3> class_pass_{};               // stride scheduling
+  std::array<size_t, 3> class_waiting_{};
+};
+
+}  // namespace bessemer

@@ -1,0 +1,43 @@
+// What every tenant has been given lately by all workers together: the sum of what they report
+// (State.WatchTenants), halved as their ledgers halve it.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+
+#include "bessemer/v1/cluster.pb.h"
+#include "common/clock.h"
+#include "proto/tenant_decay.h"
+
+namespace bessemer {
+
+// Tokens: as a share of the machines, as they are billed; and requests.
+struct TenantGiven {
+  double service = 0, tokens = 0, requests = 0;
+};
+
+// One owner.
+class TenantAccounts {
+ public:
+  using News = std::function<void(uint64_t tenant, const TenantGiven& more)>;
+
+  // What `worker` says; `news` hears what each tenant was given since its last report. Of a worker
+  // that is new, or has begun anew, nothing counts as given since.
+  void apply(uint32_t worker, const v1::TenantReport& report, TimePoint now, const News& news);
+  void drop(uint32_t worker) { workers_.erase(worker); }
+  TenantGiven given(uint64_t tenant, TimePoint now) const;
+
+ private:
+  struct Sum {
+    TenantGiven given;  // at `mono_us` of the worker, `at` here
+    uint64_t mono_us = 0;
+    TimePoint at{};
+  };
+  struct Worker {
+    uint64_t incarnation = 0;
+    std::unordered_map<uint64_t, Sum> tenants;
+  };
+  std::unordered_map<uint32_t, Worker> workers_;
+};
+
+}  // namespace bessemer

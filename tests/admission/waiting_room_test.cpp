@@ -1,0 +1,217 @@
+#include "router/admission/waiting_room.h"
+
+#include <cmath>
+#include <deque>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "common/random.h"
+#include "router/tenants/accounts.h"
+
+namespace bessemer::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class WaitingRoomTest : public ::testing::Test {
+ protected:
+  static TenantPtr tenant(uint64_t id, int32_t weight = 1,
+                          ServiceClass service_class = ServiceClass::normal) {
+    auto made = std::make_shared<Tenant>();
+    made->id = id;
+    made->weight = weight;
+    made->service_class = service_class;
+    return made;
+  }
+  std::variant<TicketId, TurnedAway> enter(const TenantPtr& tenant, uint64_t key = 0,
+                                           int32_t priority = 0,
+                                           TimePoint deadline = TimePoint::max()) {
+    if (key == 0) key = ++last_key_;
+    return room_.enter({tenant, key, 10, priority, deadline}, most_, now_, service());
+  }
+  // Whose ticket it is.
+  TicketId in(const TenantPtr& tenant, int32_t priority = 0,
+              TimePoint deadline = TimePoint::max()) {
+    const auto entry = enter(tenant, 0, priority, deadline);
+    EXPECT_TRUE(std::holds_alternative<TicketId>(entry));
+    if (!std::holds_alternative<TicketId>(entry)) return {};
+    owner_[std::get<TicketId>(entry)] = tenant;
+    return std::get<TicketId>(entry);
+  }
+  uint64_t next() {
+    const auto ticket = room_.next(now_, service());
+    if (!ticket) return 0;
+    room_.note_gone(*owner_.at(*ticket), now_);
+    return owner_.at(*ticket)->id;
+  }
+  ServiceOf service() {
+    return [this](uint64_t tenant) { return given_[tenant]; };
+  }
+  WaitingRoom room_;
+  size_t most_ = 1000;
+  TimePoint now_{};
+  uint64_t last_key_ = 1000;
+  std::map<TicketId, TenantPtr> owner_;
+  std::map<uint64_t, double> given_;
+};
+
+TEST_F(WaitingRoomTest, OfOneTenantTheHighestPriorityThenTheFirstDeadlineThenTheFirst) {
+  const auto acme = tenant(1);
+  const TicketId last = in(acme), later = in(acme, 0, now_ + seconds(9)),
+                 soon = in(acme, 0, now_ + seconds(3)), high = in(acme, 5);
+  const TicketId after = in(acme);
+  for (const TicketId expected : {high, soon, later, last, after})
+    EXPECT_EQ(room_.next(now_, service()), expected);
+  EXPECT_FALSE(room_.next(now_, service()));
+}
+
+TEST_F(WaitingRoomTest, WhoWasGivenLeastForHisWeightGoesFirst) {
+  const auto one = tenant(1), three = tenant(2, 3);
+  in(one);
+  in(three);
+  in(three);
+  given_[1] = 100;
+  given_[2] = 200;
+  EXPECT_EQ(next(), 2u);
+  given_[2] = 400;
+  EXPECT_EQ(next(), 1u);
+}
+
+TEST_F(WaitingRoomTest, ClassesGoInTheirPartsAndNoneWaitsForEver) {
+  const auto chat = tenant(1, 1, ServiceClass::interactive),
+             bulk = tenant(2, 1, ServiceClass::batch);
+  for (int i = 0; i < 100; i++) in(bulk);
+  for (int i = 0; i < 100; i++) in(chat);
+  std::map<uint64_t, int> gone;
+  for (int i = 0; i < 34; i++) gone[next()]++;
+  EXPECT_EQ(gone[1], 32);
+  EXPECT_EQ(gone[2], 2);
+}
+
+// W3
+TEST_F(WaitingRoomTest, WhoWasAwayHasNoClaimToWhatHeDidNotWant) {
+  const auto busy = tenant(1), idle = tenant(2);
+  given_[1] = 10'000;
+  for (int i = 0; i < 10; i++) in(busy);
+  for (int i = 0; i < 10; i++) in(idle);
+  std::map<uint64_t, int> gone;
+  for (int i = 0; i < 10; i++) {
+    const uint64_t who = next();
+    gone[who]++;
+    given_[who] += 100;
+  }
+  EXPECT_EQ(gone[1], 5);
+  EXPECT_EQ(gone[2], 5);
+}
+
+// W1
+TEST_F(WaitingRoomTest, ATenantMayHaveItsPartOfThePlaces) {
+  most_ = 40;
+  const auto one = tenant(1), three = tenant(2, 3);
+  int first = 0, second = 0;
+  while (std::holds_alternative<TicketId>(enter(one))) first++;
+  EXPECT_EQ(first, 30) << "alone, all that are open";
+  while (std::holds_alternative<TicketId>(enter(three))) second++;
+  EXPECT_EQ(second, 10) << "all that is left";
+  EXPECT_EQ(room_.waiting(), 40u);
+}
+
+// W2
+TEST_F(WaitingRoomTest, WhoIsToldToComeBackFindsHisPlace) {
+  most_ = 4;
+  const auto acme = tenant(1);
+  for (int i = 0; i < 3; i++) in(acme);
+  for (int i = 0; i < 20; i++) {  // two a second go, and two a second come
+    now_ += milliseconds(500);
+    next();
+    in(acme);
+  }
+  const auto refused = enter(acme, 77);
+  ASSERT_TRUE(std::holds_alternative<TurnedAway>(refused));
+  const Duration wait = std::get<TurnedAway>(refused).retry_after;
+  EXPECT_NEAR(static_cast<double>(microseconds(wait)), 0.5e6, 0.1e6);
+  const auto second = enter(acme, 78);
+  EXPECT_NEAR(static_cast<double>(microseconds(std::get<TurnedAway>(second).retry_after)), 1.0e6,
+              0.1e6);
+  EXPECT_EQ(room_.promised(1), 2u);
+  now_ += wait / 2;
+  EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme, 77))) << "too early";
+  now_ += wait;
+  next();
+  EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme))) << "a place is kept, not given away";
+  EXPECT_TRUE(std::holds_alternative<TicketId>(enter(acme, 77)));
+  EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme, 77))) << "once";
+  now_ += seconds(200);
+  enter(tenant(2));
+  EXPECT_EQ(room_.promised(1), 0u) << "who does not come back loses his place";
+}
+
+TEST_F(WaitingRoomTest, LeavingFreesAPlace) {
+  most_ = 4;
+  const auto acme = tenant(1);
+  const TicketId first = in(acme);
+  in(acme), in(acme);
+  EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme, 5)));
+  EXPECT_TRUE(room_.leave(first));
+  EXPECT_FALSE(room_.leave(first));
+  EXPECT_EQ(room_.waiting(), 2u);
+}
+
+// Two tenants of weights 1 and 3, each with so many clients that all of them together ask for three
+// times what goes; they come back when they are told to.
+TEST_F(WaitingRoomTest, UnderOverloadSharesFollowWeightsAndTheFirstRetryIsLetIn) {
+  most_ = 64;
+  Random random(5);
+  const TenantPtr tenants[2] = {tenant(1, 1), tenant(2, 3)};
+  struct Client {
+    size_t who = 0;
+    uint64_t key = 0;
+    bool is_retry = false;
+  };
+  std::multimap<TimePoint, Client> coming;
+  for (size_t i = 0; i < 400; i++)
+    coming.emplace(now_ + milliseconds(random.between(0, 5000)), Client{i % 2, ++last_key_});
+  std::map<TicketId, Client> inside;
+  std::map<uint64_t, double> served;
+  int let_in = 0, retries = 0;
+  constexpr int kTicks = 60'000;  // of 10 ms; one request goes each 50 ms
+  for (int tick = 0; tick < kTicks; tick++) {
+    now_ += milliseconds(10);
+    for (auto& [id, given] : given_) given *= std::exp2(-0.01 / 30);
+    while (!coming.empty() && coming.begin()->first <= now_) {
+      Client client = coming.begin()->second;
+      coming.erase(coming.begin());
+      const auto entry = enter(tenants[client.who], client.key);
+      ASSERT_LE(room_.waiting(), most_);
+      const auto* ticket = std::get_if<TicketId>(&entry);
+      retries += client.is_retry;
+      let_in += client.is_retry && ticket != nullptr;
+      if (ticket != nullptr) {
+        owner_[*ticket] = tenants[client.who];
+        inside[*ticket] = client;
+        continue;
+      }
+      const Duration after = std::get<TurnedAway>(entry).retry_after;
+      client.is_retry = true;
+      coming.emplace(now_ + after + milliseconds(random.between(0, 100)), client);
+    }
+    if (tick % 5 != 0) continue;
+    const auto ticket = room_.next(now_, service());
+    if (!ticket) continue;
+    const Client gone = inside.extract(*ticket).mapped();
+    const Tenant& tenant = *tenants[gone.who];
+    room_.note_gone(tenant, now_);
+    given_[tenant.id] += 100;
+    if (tick > kTicks / 6) served[tenant.id] += 1;
+    const auto pause = milliseconds(random.between(1000, 5000));
+    coming.emplace(now_ + pause, Client{gone.who, ++last_key_});
+  }
+  EXPECT_GT(retries, 1000);
+  EXPECT_GE(let_in, retries * 95 / 100) << retries;
+  EXPECT_NEAR(served[2] / (served[1] + served[2]), 0.75, 0.02);
+}
+
+}  // namespace
+}  // namespace bessemer::testing

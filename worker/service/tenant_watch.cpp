@@ -1,0 +1,34 @@
+#include "worker/service/tenant_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bessemer {
+namespace {
+
+Duration interval_of(uint32_t asked_ms) {
+  const uint32_t ms = asked_ms == 0 ? kDefaultTenantIntervalMs : asked_ms;
+  return std::chrono::milliseconds(
+      std::clamp<uint32_t>(ms, kLeastTenantIntervalMs, kMostTenantIntervalMs));
+}
+
+}  // namespace
+
+TenantWatch::TenantWatch(const TenantLedger& ledger, uint64_t incarnation, uint32_t interval_ms)
+    : ledger_(ledger), incarnation_(incarnation), interval_(interval_of(interval_ms)) {}
+
+bool TenantWatch::next(TimePoint now, v1::TenantReport& report) {
+  if (said_ && now < next_) return false;
+  next_ = now + interval_;
+  report.Clear();
+  version_ = ledger_.report(version_, now, report);
+  // That nothing waits any more is news once.
+  const bool demand_news = report.has_demand() || demand_said_;
+  demand_said_ = report.has_demand();
+  if (std::exchange(said_, true) && report.tenant().empty() && !demand_news) return false;
+  report.set_incarnation(incarnation_);
+  report.set_mono_us(static_cast<uint64_t>(microseconds(now.time_since_epoch())));
+  return true;
+}
+
+}  // namespace bessemer
