@@ -18,6 +18,7 @@ class Process:
             self.command += ["--log-level", "debug"]
         self.expected_exit_codes = (0,)
         self.output = []
+        self.key = None  # for a router with tenants
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
@@ -65,7 +66,8 @@ class Process:
         return f"http://{self.address}{path}"
 
     def get(self, path):
-        with urllib.request.urlopen(self.url(path), timeout=30) as response:
+        request = urllib.request.Request(self.url(path), headers={"Authorization": f"Bearer {self.key}"} if self.key else {})
+        with urllib.request.urlopen(request, timeout=30) as response:
             return json.loads(response.read())
 
     def post(self, path, body):

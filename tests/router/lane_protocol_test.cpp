@@ -98,6 +98,51 @@ TEST_F(LaneProtocolTest, SaysHelloFirstAndNothingBeforeTheAnswer) {
   EXPECT_TRUE(lane_->start({0, 1}, start_of()).ok());
 }
 
+TEST_F(LaneProtocolTest, BringsWhatAWorkerGrants) {
+  EXPECT_FALSE(lane_->may_bring()) << "nobody is there yet";
+  take();
+  auto hello = hello_frame();
+  hello->mutable_hello()->add_features(static_cast<uint32_t>(Feature::grant));
+  ASSERT_TRUE(receive(hello).ok());
+  EXPECT_FALSE(lane_->may_bring());
+  auto grant = make_frame();
+  grant->mutable_grant()->set_tokens_until(5);
+  grant->mutable_grant()->set_attempts_until(10);
+  ASSERT_TRUE(receive(grant).ok());
+  EXPECT_TRUE(lane_->may_bring());
+  start(1);
+  EXPECT_TRUE(lane_->may_bring()) << "3 of 5";
+  start(2);
+  EXPECT_FALSE(lane_->may_bring()) << "6 of 5: a prompt may go beyond";
+  grant->mutable_grant()->set_tokens_until(100);
+  grant->mutable_grant()->set_attempts_until(2);
+  ASSERT_TRUE(receive(grant).ok());
+  EXPECT_FALSE(lane_->may_bring()) << "2 attempts of 2";
+}
+
+TEST_F(LaneProtocolTest, AWorkerThatDoesNotGrantTakesWhatComes) {
+  connect();
+  EXPECT_TRUE(lane_->may_bring());
+}
+
+TEST_F(LaneProtocolTest, SaysTheNewestDemandToWhoeverHeedsIt) {
+  v1::Demand demand;
+  demand.add_tenant(7);
+  connect();
+  lane_->demand(demand);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+  lane_.emplace(options_, now_);
+  take();
+  auto hello = hello_frame();
+  hello->mutable_hello()->add_features(static_cast<uint32_t>(Feature::tenants));
+  ASSERT_TRUE(receive(hello).ok());
+  lane_->demand(demand);
+  demand.add_tenant(8);
+  lane_->demand(demand);
+  EXPECT_EQ(take().demand().tenant_size(), 2);
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+}
+
 TEST_F(LaneProtocolTest, RefusesFramesBeforeHelloAndASecondHello) {
   auto step = make_frame();
   step->mutable_step();

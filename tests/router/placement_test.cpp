@@ -53,6 +53,16 @@ TEST_F(PlacementTest, BouncesToTheNextWorkerThenQueues) {
   EXPECT_EQ(last_.bounces, 2);
 }
 
+TEST_F(PlacementTest, WhileAnybodyHasRoomTheCheapestIsTakenAndElseNobody) {
+  std::vector<Candidate> two{candidate(0), candidate(1, 9)};
+  two[0].has_room = false;
+  EXPECT_EQ(placed(two), 0u) << "what it has of the prompt, and its queue, are in its cost";
+  two[1].has_room = false;
+  EXPECT_TRUE(std::holds_alternative<PlaceLater>(next(two)));
+  two[1].has_room = true;
+  EXPECT_EQ(placed(two), 0u);
+}
+
 // Else a worker that has done nothing yet would look slow, and never get anything to do.
 TEST_F(PlacementTest, AnUnmeasuredWorkerIsTakenToBeAsFastAsTheFastest) {
   Candidate fast = candidate(0, 0, 100), fresh = candidate(1);
