@@ -106,7 +106,7 @@ ServiceOf Gate::service_at(TimePoint now) const {
 
 RateVerdict Gate::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now) {
   std::lock_guard lock(mutex_);
-  return limiter_.take(tenant, prompt_tokens, now);
+  return limiter_.take(tenant, prompt_tokens, now, accounts_.given(tenant.id, now));
 }
 
 void Gate::give_back(const Tenant& tenant, int64_t prompt_tokens) {

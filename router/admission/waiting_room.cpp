@@ -42,8 +42,7 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, size_t
     const auto least = least_service(line, now, service);
     const double mine = virtual_service(line, now, service);
     if (least && *least > mine) {
-      line.lift = line.lift * decay(now - line.lifted) +
-                  (*least - mine) * line.tenant->weight;
+      line.lift = line.lift * decay(now - line.lifted) + (*least - mine) * line.tenant->weight;
       line.lifted = now;
     }
   }

@@ -103,6 +103,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     bool in_flight = false;
     bool through = false;                    // it need not wait in line
     std::optional<TicketId> ticket_in_line;  // it waits, or has its turn
+    std::shared_ptr<Generation> waits;       // keeps the owner alive meanwhile
     int32_t bounces = 0;                     // counted of this placement
     uint64_t serial = 0;                     // of the live attempt; 0: none
     size_t recorded = 0;                     // its number in the request's record

@@ -76,6 +76,7 @@ bool Generation::stand_in_line(Run& run, bool found_none) {
   if (std::holds_alternative<GoThrough>(entry)) return true;
   if (const auto* ticket = std::get_if<TicketId>(&entry)) {
     run.ticket_in_line = *ticket;
+    run.waits = shared_from_this();
     return false;
   }
   refuse(run, {RefusalKind::overloaded, "as many requests wait as may",
@@ -90,6 +91,7 @@ void Generation::on_turn(Run& run) {
 void Generation::note_placed(Run& run) {
   if (run.resuming) return;
   const std::string& model = prepared_->request.model;
+  const auto kept = std::exchange(run.waits, nullptr);
   if (const auto ticket = std::exchange(run.ticket_in_line, std::nullopt)) {
     call_.router.gate.gone(model, *ticket, now_steady());
   } else {
@@ -99,6 +101,7 @@ void Generation::note_placed(Run& run) {
 
 void Generation::leave_line(Run& run) {
   run.through = false;
+  const auto kept = std::exchange(run.waits, nullptr);
   if (const auto ticket = std::exchange(run.ticket_in_line, std::nullopt))
     call_.router.gate.leave(prepared_->request.model, *ticket, now_steady());
 }

@@ -40,7 +40,8 @@ RateState RateLimiter::Bucket::state() const {
           minutes((limit - left) / limit)};
 }
 
-RateLimiter::Account& RateLimiter::account_of(const Tenant& tenant, TimePoint now) {
+RateLimiter::Account& RateLimiter::account_of(const Tenant& tenant, TimePoint now,
+                                              const TenantGiven& lately) {
   const auto [at, is_new] = accounts_.try_emplace(tenant.id);
   Account& account = at->second;
   const auto set_limit = [&](Bucket& bucket, int64_t limit) {
@@ -53,7 +54,10 @@ RateLimiter::Account& RateLimiter::account_of(const Tenant& tenant, TimePoint no
   };
   set_limit(account.requests, tenant.requests_per_minute);
   set_limit(account.tokens, tenant.tokens_per_minute);
-  if (!is_new) {
+  if (is_new) {
+    account.requests.report(lately.requests);
+    account.tokens.report(lately.tokens);
+  } else {
     const double passed = Minutes(now - account.at).count();
     account.requests.fill(passed);
     account.tokens.fill(passed);
@@ -63,9 +67,10 @@ RateLimiter::Account& RateLimiter::account_of(const Tenant& tenant, TimePoint no
 }
 
 // Of tokens it is enough that some are left: a prompt longer than a minute's would never go through.
-RateVerdict RateLimiter::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now) {
+RateVerdict RateLimiter::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now,
+                              const TenantGiven& lately) {
   if (tenant.requests_per_minute == 0 && tenant.tokens_per_minute == 0) return {};
-  Account& account = account_of(tenant, now);
+  Account& account = account_of(tenant, now, lately);
   Bucket& requests = account.requests;
   Bucket& tokens = account.tokens;
   const auto prompt = static_cast<double>(prompt_tokens);

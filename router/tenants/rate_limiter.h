@@ -40,8 +40,10 @@ struct RateVerdict {
 // One owner.
 class RateLimiter {
  public:
-  // A request with a prompt of so many tokens; takes them unless it is refused.
-  RateVerdict take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now);
+  // A request with a prompt of so many tokens; takes them unless it is refused. `lately`: what the
+  // tenant was given by what is known of it, for a bucket that begins.
+  RateVerdict take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now,
+                   const TenantGiven& lately = {});
   // It was never given to a worker.
   void cancel(const Tenant& tenant, int64_t prompt_tokens);
   // What workers say that the tenant was given.
@@ -64,7 +66,7 @@ class RateLimiter {
     Bucket requests, tokens;
     TimePoint at{};
   };
-  Account& account_of(const Tenant& tenant, TimePoint now);
+  Account& account_of(const Tenant& tenant, TimePoint now, const TenantGiven& lately);
 
   std::unordered_map<uint64_t, Account> accounts_;  // of tenants with a limit
 };

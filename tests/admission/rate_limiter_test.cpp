@@ -77,6 +77,13 @@ TEST_F(RateLimiterTest, WhatOtherRoutersSentCountsToo) {
   EXPECT_TRUE(take().wait);
 }
 
+TEST_F(RateLimiterTest, ABucketBeginsWithWhatWasGivenLately) {
+  const RateVerdict first = limiter_.take(tenant_, 10, now_, {0, 100, 4});
+  EXPECT_EQ(first.states.requests.left, 1);
+  EXPECT_EQ(first.states.tokens.left, 490);
+  EXPECT_EQ(limiter_.take(tenant_, 10, now_, {0, 110, 5}).states.requests.left, 0) << "once";
+}
+
 TEST_F(RateLimiterTest, OutputCountsAsItIsReported) {
   take(100);
   limiter_.given(7, {0, 100, 1});

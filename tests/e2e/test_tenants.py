@@ -116,7 +116,7 @@ def test_limits_over_two_routers(stack, tenants):
     routers = [start_router(stack, "--workers", worker.address, "--tenants-file", tenants.path) for _ in range(2)]
     for router in routers:
         router.key = tenants.keys["acme"][0]
-    router.wait_workers({worker.address: "ready"})
+        router.wait_workers({worker.address: "ready"})
         ask(tenants.client(router, "free"))
     time.sleep(1)  # both watch
     lefts = []
@@ -142,7 +142,7 @@ def test_limits_over_two_routers(stack, tenants):
 
 def test_a_full_worker_is_shared_by_weight(stack, tenants):
     """Two routers, a tenant on each with more to do than the worker can; the one of weight 3 gets three times as much."""
-    worker = start_worker(stack, "--max-sequences", "2", "--max-waiting", "4")
+    worker = start_worker(stack, "--max-waiting", "4")
     tenants.write(one={"weight": 1}, three={"weight": 3})
     routers = [start_router(stack, "--workers", worker.address, "--tenants-file", tenants.path, "--max-waiting", "32") for _ in range(2)]
     for router in routers:
