@@ -73,7 +73,7 @@ struct RouterContext {
   SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
-  std::unique_ptr<JournalBudget> journals;
+  std::shared_ptr<JournalBudget> journals;
   std::atomic<int32_t> waiting{0};
   std::atomic<bool> draining{false};
   std::unique_ptr<AccessLog> access_log;   // null: none

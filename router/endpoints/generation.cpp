@@ -155,6 +155,7 @@ void Generation::cancel_all() {
 void Generation::close(int status) {
   if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
+  for (auto& run : runs_) run->journal.reset();  // timers may hold this object for a while
   const UsageReport total = prepared_ ? usage() : UsageReport();
   finish_request(call_, status,
                  {total.prompt_tokens, total.cached_tokens, total.completion_tokens});
