@@ -118,7 +118,7 @@ class RouterImpl final : public Router {
     context_.options.version = kVersion;
     context_.gate.set_most(static_cast<size_t>(config.max_waiting));
     context_.options.placement.resume_wait = milliseconds(config.resume_wait_ms);
-    context_.journals = std::make_unique<JournalBudget>(int64_t{config.journal_mb} << 20);
+    context_.journals = std::make_shared<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {

@@ -75,7 +75,7 @@ struct RouterContext {
   SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
-  std::unique_ptr<JournalBudget> journals;
+  std::shared_ptr<JournalBudget> journals;
   Gate gate;
   std::atomic<int32_t> resumes_waiting{0};  // for a worker that goes on
   std::atomic<bool> draining{false};

@@ -161,6 +161,7 @@ void Generation::cancel_all() {
 void Generation::close(int status) {
   if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
+  for (auto& run : runs_) run->journal.reset();  // timers may hold this object for a while
   if (taken_tokens_ > 0 && !was_admitted_)
     call_.router.gate.give_back(*call_.tenant, taken_tokens_);
   const UsageReport total = prepared_ ? usage() : UsageReport();

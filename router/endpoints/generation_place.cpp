@@ -82,7 +82,7 @@ void Generation::launch() {
     run.in_flight = true;
     in_flight_++;
     run.start = build_start(*prepared_, run.prompt, seed_, random_bytes(call_.core.random));
-    run.journal.emplace(*call_.router.journals, run.choices.size(),
+    run.journal.emplace(call_.router.journals, run.choices.size(),
                         prepared_->prompts[run.prompt].ids.size());
     if (!run.journal->kept()) call_.core.stats.journals_given_up.add();
     place(run);

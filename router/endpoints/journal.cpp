@@ -13,10 +13,10 @@ constexpr size_t kFirstTokens = 64;  // room of a choice at first; it doubles
 
 }  // namespace
 
-Journal::Journal(JournalBudget& budget, size_t choices, size_t prompt_tokens)
-    : budget_(budget), choices_(choices) {
+Journal::Journal(std::shared_ptr<JournalBudget> budget, size_t choices, size_t prompt_tokens)
+    : budget_(std::move(budget)), choices_(choices) {
   const auto prompt = static_cast<int64_t>(prompt_tokens) * kBytesPerId;
-  kept_ = budget_.take(prompt);
+  kept_ = budget_->take(prompt);
   if (kept_) taken_ = prompt;
 }
 
@@ -47,7 +47,7 @@ bool Journal::grow(Choice& choice, size_t tokens) {
   if (needed <= choice.ids.capacity()) return true;
   const size_t room = std::max({needed, 2 * choice.ids.capacity(), kFirstTokens});
   const auto more = static_cast<int64_t>(room - choice.ids.capacity()) * kBytesPerId;
-  if (!budget_.take(more)) return false;
+  if (!budget_->take(more)) return false;
   taken_ += more;
   choice.ids.reserve(room);
   return true;
@@ -55,7 +55,7 @@ bool Journal::grow(Choice& choice, size_t tokens) {
 
 void Journal::give_up() {
   kept_ = false;
-  budget_.give(std::exchange(taken_, 0));
+  budget_->give(std::exchange(taken_, 0));
   for (Choice& choice : choices_) choice.ids = {};
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -37,8 +38,8 @@ class JournalBudget {
 // On the core of its request.
 class Journal {
  public:
-  // `budget` outlives it. `prompt_tokens` count too: the prompt's ids are kept for as long.
-  Journal(JournalBudget& budget, size_t choices, size_t prompt_tokens);
+  // `prompt_tokens` count too: the prompt's ids are kept for as long.
+  Journal(std::shared_ptr<JournalBudget> budget, size_t choices, size_t prompt_tokens);
   ~Journal() { give_up(); }
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -71,7 +72,7 @@ class Journal {
   bool grow(Choice& choice, size_t tokens);
   void give_up();
 
-  JournalBudget& budget_;
+  const std::shared_ptr<JournalBudget> budget_;  // a request may outlive its router's context
   int64_t taken_ = 0;
   bool kept_ = true;
   std::vector<Choice> choices_;

@@ -30,7 +30,7 @@ void LossRecord::lost(LossCause cause, TimePoint now) {
 }
 
 void LossRecord::refused_for_good() {
-  strike().count = kClosed;
+  strike().for_good = true;
 }
 
 LossRecord::Strike& LossRecord::strike() {
@@ -43,8 +43,9 @@ LossRecord::Strike& LossRecord::strike() {
 Standing LossRecord::standing(uint32_t worker, uint64_t incarnation, TimePoint now) const {
   for (const Strike& one : strikes_) {
     if (one.worker != worker || one.incarnation != incarnation) continue;
-    if (one.count >= kClosed || now - one.last < second_chance_) return Standing::closed;
-    return Standing::last_resort;
+    const Duration kept_away = second_chance_ * (1 << std::clamp(one.count - 1, 0, kMostDoublings));
+    const bool closed = one.for_good || now - one.last < kept_away;
+    return closed ? Standing::closed : Standing::last_resort;
   }
   return Standing::open;
 }

@@ -3,10 +3,11 @@
 //
 // Invariants
 //   F1  A worker that has lost the prompt is asked again only as a last resort: `second_chance`
-//       later, once. A worker that came back as another process is another worker.
+//       later, and twice as long after each further loss. One that will never take it is not asked
+//       again. A worker that came back as another process is another worker.
 //   F2  Only crashes raise a suspicion, and only while the worker computes the prompt or takes its
 //       first steps (kFirstTokens); output beyond those clears it, and all else that is held
-//       against its workers.
+//       against the worker that gave it.
 //   F3  A suspect of two crashes runs alone, once. Only a crash while it was alone proves it poison:
 //       what was near a crash is not.
 #pragma once
@@ -48,9 +49,10 @@ class LossRecord {
     uint32_t worker = 0;
     uint64_t incarnation = 0;
     int32_t count = 0;
+    bool for_good = false;
     TimePoint last{};
   };
-  static constexpr int32_t kClosed = 2;
+  static constexpr int32_t kMostDoublings = 8;  // minutes: longer than any resume waits
   Strike& strike();
   bool is_current(const Strike& one) const {
     return one.worker == worker_ && one.incarnation == incarnation_;

@@ -67,7 +67,7 @@ TEST_F(FailoverTest, AWorkerThatCameBackAsAnotherProcessIsAnotherWorker) {
   EXPECT_EQ(placed({candidate(0, 8)}).worker, 0u);
 }
 
-TEST_F(FailoverTest, TheSameProcessGetsASecondChanceAsALastResort) {
+TEST_F(FailoverTest, TheSameProcessIsALastResortAndLaterEachTime) {
   placed({candidate(0)});
   lose(LossCause::stuck);
   EXPECT_TRUE(waits({candidate(0)}));
@@ -75,12 +75,22 @@ TEST_F(FailoverTest, TheSameProcessGetsASecondChanceAsALastResort) {
   EXPECT_EQ(placed({candidate(0), candidate(1, 1, 50)}).worker, 1u);  // not while others are there
   lose(LossCause::stuck);
   EXPECT_EQ(placed({candidate(0)}).worker, 0u);
-  lose(LossCause::stuck, 0);  // again, and no output in between
-  now_ += limits_.second_chance;
-  EXPECT_EQ(placed({candidate(1, 1, 50)}).worker, 1u);
-  lose(LossCause::stuck, 0);
-  now_ += limits_.second_chance;
-  EXPECT_TRUE(waits({candidate(0), candidate(1)}));
+  Duration kept_away = 2 * limits_.second_chance;
+  for (int i = 0; i < 4; i++, kept_away *= 2) {
+    lose(LossCause::stuck, 0);  // again, and no output in between
+    now_ += kept_away - milliseconds(1);
+    EXPECT_TRUE(waits({candidate(0)})) << i;
+    now_ += milliseconds(1);
+    EXPECT_EQ(placed({candidate(0)}).worker, 0u) << i;
+  }
+}
+
+TEST_F(FailoverTest, WhoWillNeverTakeItIsNotAskedAgain) {
+  placed({candidate(0)});
+  lose(LossCause::crash);
+  EXPECT_EQ(placed({candidate(1)}).worker, 1u);
+  placement_.rejected(v1::REJECT_WRONG_CARD, "another model", 0);
+  for (int i = 0; i < 5; i++, now_ += seconds(10)) EXPECT_TRUE(waits({candidate(1)}));
 }
 
 TEST_F(FailoverTest, OutputClearsWhatIsHeldAgainstAWorker) {

@@ -8,7 +8,7 @@ namespace bessemer {
 namespace {
 
 TEST(Journal, WritesWhatEachChoiceWasGiven) {
-  JournalBudget budget(1 << 20);
+  const auto budget = std::make_shared<JournalBudget>(1 << 20);
   Journal journal(budget, 3, 10);
   EXPECT_TRUE(journal.empty());
   journal.append(0, std::vector<uint32_t>{1, 2});
@@ -32,7 +32,7 @@ TEST(Journal, WritesWhatEachChoiceWasGiven) {
 }
 
 TEST(Journal, EndedChoicesTakeNothingMore) {
-  JournalBudget budget(1 << 20);
+  const auto budget = std::make_shared<JournalBudget>(1 << 20);
   Journal journal(budget, 1, 1);
   journal.append(0, std::vector<uint32_t>{1});
   journal.end(0, v1::END_LENGTH);
@@ -44,14 +44,14 @@ TEST(Journal, EndedChoicesTakeNothingMore) {
 }
 
 TEST(Journal, AnEndWithoutTokensIsSomething) {
-  JournalBudget budget(1 << 20);
+  const auto budget = std::make_shared<JournalBudget>(1 << 20);
   Journal journal(budget, 1, 1);
   journal.end(0, v1::END_STOP);
   EXPECT_FALSE(journal.empty());
 }
 
 TEST(Journal, TheBudgetIsAHardBound) {
-  JournalBudget budget(4000);
+  const auto budget = std::make_shared<JournalBudget>(4000);
   {
     Journal small(budget, 1, 10), large(budget, 1, 10);
     for (int i = 0; i < 50; i++) small.append(0, std::vector<uint32_t>{1});
@@ -59,13 +59,22 @@ TEST(Journal, TheBudgetIsAHardBound) {
     EXPECT_TRUE(small.kept());
     EXPECT_FALSE(large.kept());
     EXPECT_EQ(large.next(0), 2000u);  // J1
-    EXPECT_GE(budget.left(), 4000 - 10 * 4 - 64 * 4);
+    EXPECT_GE(budget->left(), 4000 - 10 * 4 - 64 * 4);
     Journal none(budget, 1, 2000);
     EXPECT_FALSE(none.kept());
   }
-  EXPECT_EQ(budget.left(), 4000);
-  JournalBudget nothing(0);
+  EXPECT_EQ(budget->left(), 4000);
+  const auto nothing = std::make_shared<JournalBudget>(0);
   EXPECT_FALSE(Journal(nothing, 1, 1).kept());
+}
+
+TEST(Journal, KeepsItsBudgetAlive) {
+  auto budget = std::make_shared<JournalBudget>(1000);
+  const std::weak_ptr<JournalBudget> watched = budget;
+  std::optional<Journal> journal(std::in_place, std::move(budget), 1, 10);
+  EXPECT_FALSE(watched.expired());
+  journal.reset();
+  EXPECT_TRUE(watched.expired());
 }
 
 // Whatever is appended and ended: next() counts it, write() repeats it, the budget gets all back.
@@ -73,7 +82,7 @@ TEST(Journal, BySeed) {
   for (uint64_t seed = 1; seed <= 100; seed++) {
     Random random(seed);
     const auto bytes = static_cast<int64_t>(random.below(40'000));
-    JournalBudget budget(bytes);
+    const auto budget = std::make_shared<JournalBudget>(bytes);
     {
       const size_t n = 1 + random.below(4);
       Journal journal(budget, n, random.below(100));
@@ -89,7 +98,7 @@ TEST(Journal, BySeed) {
         for (auto& id : row) id = static_cast<uint32_t>(random.next());
         journal.append(choice, row);
         if (!ended[choice]) expected[choice].insert(expected[choice].end(), row.begin(), row.end());
-        ASSERT_GE(budget.left(), 0);
+        ASSERT_GE(budget->left(), 0);
       }
       v1::Resume resume;
       if (journal.kept()) journal.write(resume);
@@ -101,7 +110,7 @@ TEST(Journal, BySeed) {
         ASSERT_EQ(one.end() != v1::END_UNSPECIFIED, ended[choice]);
       }
     }
-    ASSERT_EQ(budget.left(), bytes) << "seed " << seed;
+    ASSERT_EQ(budget->left(), bytes) << "seed " << seed;
   }
 }
 
