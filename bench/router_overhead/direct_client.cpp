@@ -26,6 +26,9 @@ class Recorder final : public SessionObserver {
   void on_load(const v1::Load&) override {}
   void on_progress(uint64_t, bool) override {}
   void on_report_end(const std::string&) override {}
+  void on_tenants(const v1::TenantReport&) override {}
+  void on_tenants_end() override {}
+  void on_room(bool) override {}
   void on_kv_update(uint64_t, KvDelivery& delivery) override { delivery.stop(); }
   void on_kv_end(uint64_t, const Status&) override {}
   void deliver(std::vector<CoreBatch>& batches) override {

@@ -40,8 +40,8 @@ struct Request {
   // One per choice where the request goes on after an interruption, else none. All that depends on
   // history is as if it had run here: offsets, max_tokens, min_tokens, penalties and noise.
   std::vector<Resumed> resumed;
-  uint64_t tenant = 0;      // whose account it goes on; nothing here depends on it
-  bool is_charged = true;   // false: its prompt and itself were counted where it began
+  uint64_t tenant = 0;     // whose account it goes on; nothing here depends on it
+  bool is_charged = true;  // false: its prompt and itself were counted where it began
 };
 
 enum class EndReason : uint8_t { stop, length, cancelled };

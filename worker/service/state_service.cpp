@@ -210,9 +210,9 @@ std::variant<std::shared_ptr<Stream>, grpc::Status> StateSet::add_to(Streams<Str
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "this worker is shutting down");
   }
   if (watches() >= max_watches_) {
-    return grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                        "this worker has " + std::to_string(watches()) +
-                            " watches open, its limit (max_watches)");
+    return grpc::Status(
+        grpc::StatusCode::RESOURCE_EXHAUSTED,
+        "this worker has " + std::to_string(watches()) + " watches open, its limit (max_watches)");
   }
   return *streams.insert(make()).first;
 }
@@ -244,8 +244,8 @@ grpc::ServerWriteReactor<v1::KvUpdate>* StateSet::WatchKv(grpc::CallbackServerCo
 grpc::ServerWriteReactor<v1::TenantReport>* StateSet::WatchTenants(
     grpc::CallbackServerContext*, const v1::WatchTenantsRequest* request) {
   if (request->pool() != 0) return new RefusedStream<v1::TenantReport>(no_pool(request->pool()));
-  const auto added =
-      add_to(tenants_, [&] { return std::make_shared<TenantStream>(*this, request->interval_ms()); });
+  const auto added = add_to(
+      tenants_, [&] { return std::make_shared<TenantStream>(*this, request->interval_ms()); });
   if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
     return new RefusedStream<v1::TenantReport>(*refusal);
   }
