@@ -247,6 +247,8 @@ void Generation::complete(Run& run) {
   run.in_flight = false;
   in_flight_--;
   window_ = std::min(window_ + 1, most_in_flight());
+  // Room in a worker that does not say so by itself.
+  call_.router.gate.wake(now_steady());
 }
 
 }  // namespace bessemer
