@@ -36,7 +36,8 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
   if (losses_.in_a_row() > limits_.max_losses)
     return PlaceRefused{RefusalKind::failed, last_detail_, 0};
   Open open = find_open(candidates, now);
-  if (!open.candidates.empty() && may_bounce() && has_room(open.candidates)) {
+  if (!open.candidates.empty() && may_bounce()) {
+    if (!has_room(open.candidates)) return PlaceLater{limits_.wait_step};
     assume_speeds(open.candidates);
     const Choice choice = policy.choose(open.candidates, input_, random);
     return place_on(open.candidates[choice.index], choice);
