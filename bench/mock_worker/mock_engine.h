@@ -66,7 +66,11 @@ class MockEngine {
   EngineStats stats() const;
   bool draining() const { return draining_; }
   const KvEventLog& kv_events() const { return kv_.space().events(); }
-  int64_t live() const { return live_.load(); }  // attempts
+  // Attempts. Whoever sees that one has left sees what it counted for, too.
+  int64_t live() const {
+    std::lock_guard lock(mutex_);
+    return live_.load();
+  }
   int64_t started() const { return started_.load(); }
   int64_t cancelled() const { return cancelled_.load(); }  // by Cancel, not by a lost lane
   int64_t emitted() const { return emitted_.load(); }      // tokens
