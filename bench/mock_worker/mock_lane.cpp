@@ -47,6 +47,7 @@ class MockLane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::Worke
   void start(const v1::Start& start);
   void write_next();
 
+  const CallCount::Hold counted_;  // first
   SessionSet& home_;
   v1::RouterFrame incoming_;
   std::unordered_map<uint64_t, v1::Start> arriving_;  // wait for the rest of their prompts
@@ -66,7 +67,6 @@ class SessionSet final : public MockSessions, public v1::Engine::CallbackService
 
   grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFrame>* Session(
       grpc::CallbackServerContext*) override {
-    calls.add();
     std::shared_ptr<MockLane> lane;
     {
       std::lock_guard lock(mutex_);
@@ -109,7 +109,7 @@ class SessionSet final : public MockSessions, public v1::Engine::CallbackService
 };
 
 MockLane::MockLane(SessionSet& home, uint64_t chaos_seed)
-    : home_(home), chaos_(home.engine.faults(), chaos_seed) {}
+    : counted_(home.calls), home_(home), chaos_(home.engine.faults(), chaos_seed) {}
 
 void MockLane::begin() {
   self_ = shared_from_this();
@@ -168,9 +168,7 @@ void MockLane::OnWriteDone(bool ok) {
 
 void MockLane::OnDone() {
   home_.engine.forget(this);
-  CallCount& calls = home_.calls;
-  self_.reset();
-  calls.remove();  // nothing of this lane's home is touched after this
+  const auto self = std::move(self_);  // destroyed here, unless the ticker still has it
 }
 
 void MockLane::finish(const grpc::Status& status) {

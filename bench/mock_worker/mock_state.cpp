@@ -22,12 +22,13 @@ class StateStreams;
 class MockLoadStream final : public WatchStream<v1::LoadReport>,
                              public std::enable_shared_from_this<MockLoadStream> {
  public:
-  MockLoadStream(StateStreams& home, uint32_t interval_ms) : home_(home), watch_(interval_ms) {}
+  MockLoadStream(StateStreams& home, uint32_t interval_ms);
   void on_tick(const EngineStats& stats, TimePoint now);
 
  private:
   void OnDone() override;
 
+  const CallCount::Hold counted_;  // first
   StateStreams& home_;
   LoadWatch watch_;
 };
@@ -46,13 +47,14 @@ class MockKvStream final : public WatchStream<v1::KvUpdate>,
   }
   void OnDone() override;
 
+  const CallCount::Hold counted_;  // first
   StateStreams& home_;
   KvWatch watch_;
 };
 
 class MockTokenizerStream final : public grpc::ServerWriteReactor<v1::TokenizerChunk> {
  public:
-  MockTokenizerStream(const std::string& bytes, CallCount& calls) : bytes_(bytes), calls_(calls) {
+  MockTokenizerStream(const std::string& bytes, CallCount& calls) : counted_(calls), bytes_(bytes) {
     next();
   }
 
@@ -68,14 +70,10 @@ class MockTokenizerStream final : public grpc::ServerWriteReactor<v1::TokenizerC
     if (!ok || chunk_.last()) return Finish(grpc::Status::OK);
     next();
   }
-  void OnDone() override {
-    CallCount& calls = calls_;
-    delete this;
-    calls.remove();
-  }
+  void OnDone() override { delete this; }
 
+  const CallCount::Hold counted_;  // first
   const std::string& bytes_;
-  CallCount& calls_;
   size_t at_ = 0;
   v1::TokenizerChunk chunk_;
 };
@@ -94,7 +92,6 @@ class StateStreams final : public MockState, public v1::State::CallbackService {
   }
   grpc::ServerWriteReactor<v1::TokenizerChunk>* GetTokenizer(
       grpc::CallbackServerContext*, const v1::GetTokenizerRequest*) override {
-    calls.add();
     return new MockTokenizerStream(facts.vocabulary, calls);
   }
   grpc::ServerWriteReactor<v1::LoadReport>* WatchLoad(
@@ -119,17 +116,13 @@ class StateStreams final : public MockState, public v1::State::CallbackService {
  private:
   template <typename Stream>
   Stream* add(std::set<std::shared_ptr<Stream>>& streams, std::shared_ptr<Stream> stream) {
-    calls.add();
     std::lock_guard lock(mutex_);
     return streams.insert(std::move(stream)).first->get();
   }
   template <typename Stream>
   void drop(std::set<std::shared_ptr<Stream>>& streams, const std::shared_ptr<Stream>& stream) {
-    {
-      std::lock_guard lock(mutex_);
-      streams.erase(stream);
-    }
-    calls.remove();
+    std::lock_guard lock(mutex_);
+    streams.erase(stream);
   }
   template <typename Stream>
   std::vector<std::shared_ptr<Stream>> all(const std::set<std::shared_ptr<Stream>>& streams) {
@@ -150,6 +143,9 @@ void StateStreams::on_tick(int64_t now_us) {
   for (const auto& stream : loads) stream->on_tick(stats, now);
   for (const auto& stream : all(kvs_)) stream->on_tick();
 }
+
+MockLoadStream::MockLoadStream(StateStreams& home, uint32_t interval_ms)
+    : counted_(home.calls), home_(home), watch_(interval_ms) {}
 
 void MockLoadStream::on_tick(const EngineStats& stats, TimePoint now) {
   offer([&](v1::LoadReport& report) {
@@ -172,7 +168,9 @@ void MockLoadStream::OnDone() {
 }
 
 MockKvStream::MockKvStream(StateStreams& home, const v1::WatchKvRequest& request)
-    : home_(home), watch_(home.engine.kv_events(), home.facts.hello.incarnation(), request) {}
+    : counted_(home.calls),
+      home_(home),
+      watch_(home.engine.kv_events(), home.facts.hello.incarnation(), request) {}
 
 void MockKvStream::OnDone() {
   home_.remove(shared_from_this());

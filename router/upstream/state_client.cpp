@@ -10,9 +10,8 @@ class VocabularyCall final : public grpc::ClientReadReactor<v1::TokenizerChunk> 
  public:
   VocabularyCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context,
                  const std::string& hash, size_t limit, SessionObserver& observer, CallCount& calls)
-      : context_(std::move(context)), limit_(limit), observer_(observer), calls_(calls) {
+      : counted_(calls), context_(std::move(context)), limit_(limit), observer_(observer) {
     request_.set_tokenizer_hash(hash);
-    calls_.add();
     stub.async()->GetTokenizer(context_.get(), &request_, this);
     StartRead(&chunk_);
     StartCall();
@@ -41,87 +40,84 @@ class VocabularyCall final : public grpc::ClientReadReactor<v1::TokenizerChunk> 
       result = absl::DataLossError("the worker's vocabulary ended early");
     }
     observer_.on_vocabulary(request_.tokenizer_hash(), std::move(result));
-    CallCount& calls = calls_;
     delete this;
-    calls.remove();
   }
 
  private:
+  const CallCount::Hold counted_;  // first
   std::shared_ptr<grpc::ClientContext> context_;
   const size_t limit_;
   SessionObserver& observer_;
-  CallCount& calls_;
   v1::GetTokenizerRequest request_;
   v1::TokenizerChunk chunk_;
   std::string bytes_;
   bool last_ = false, too_large_ = false;
 };
 
-// One WatchLoad, until it breaks. Deletes itself.
-class LoadCall final : public grpc::ClientReadReactor<v1::LoadReport> {
+// One stream of reports, until it breaks. Deletes itself.
+template <typename Report>
+class WatchCall : public grpc::ClientReadReactor<Report> {
+ protected:
+  WatchCall(std::shared_ptr<grpc::ClientContext> context, CallCount& calls)
+      : counted_(calls), context_(std::move(context)) {}
+  // Behind the call to the stub.
+  void begin() {
+    this->StartRead(&report_);
+    this->StartCall();
+  }
+  grpc::ClientContext* context() { return context_.get(); }
+
+ private:
+  virtual void on_report(const Report& report) = 0;
+  virtual void on_end(const Status& why) = 0;
+  void OnReadDone(bool ok) final {
+    if (!ok) return;
+    on_report(report_);
+    this->StartRead(&report_);
+  }
+  void OnDone(const grpc::Status& status) final {
+    on_end(from_grpc(status));
+    delete this;
+  }
+
+  const CallCount::Hold counted_;  // first
+  std::shared_ptr<grpc::ClientContext> context_;
+  Report report_;
+};
+
+class LoadCall final : public WatchCall<v1::LoadReport> {
  public:
   LoadCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context,
            uint32_t interval_ms, SessionObserver& observer, CallCount& calls)
-      : context_(std::move(context)), observer_(observer), calls_(calls) {
+      : WatchCall(std::move(context), calls), observer_(observer) {
     request_.set_interval_ms(interval_ms);
-    calls_.add();
-    stub.async()->WatchLoad(context_.get(), &request_, this);
-    StartRead(&report_);
-    StartCall();
-  }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    observer_.on_report(report_);
-    StartRead(&report_);
-  }
-
-  void OnDone(const grpc::Status& status) override {
-    observer_.on_report_end(std::string(from_grpc(status).message()));
-    CallCount& calls = calls_;
-    delete this;
-    calls.remove();
+    stub.async()->WatchLoad(this->context(), &request_, this);
+    begin();
   }
 
  private:
-  std::shared_ptr<grpc::ClientContext> context_;
+  void on_report(const v1::LoadReport& report) override { observer_.on_report(report); }
+  void on_end(const Status& why) override { observer_.on_report_end(std::string(why.message())); }
+
   SessionObserver& observer_;
-  CallCount& calls_;
   v1::WatchLoadRequest request_;
-  v1::LoadReport report_;
 };
 
-// One WatchTenants, until it breaks. Deletes itself.
-class TenantsCall final : public grpc::ClientReadReactor<v1::TenantReport> {
+class TenantsCall final : public WatchCall<v1::TenantReport> {
  public:
   TenantsCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context,
               SessionObserver& observer, CallCount& calls)
-      : context_(std::move(context)), observer_(observer), calls_(calls) {
-    calls_.add();
-    stub.async()->WatchTenants(context_.get(), &request_, this);
-    StartRead(&report_);
-    StartCall();
-  }
-
-  void OnReadDone(bool ok) override {
-    if (!ok) return;
-    observer_.on_tenants(report_);
-    StartRead(&report_);
-  }
-
-  void OnDone(const grpc::Status&) override {
-    observer_.on_tenants_end();
-    CallCount& calls = calls_;
-    delete this;
-    calls.remove();
+      : WatchCall(std::move(context), calls), observer_(observer) {
+    stub.async()->WatchTenants(this->context(), &request_, this);
+    begin();
   }
 
  private:
-  std::shared_ptr<grpc::ClientContext> context_;
+  void on_report(const v1::TenantReport& report) override { observer_.on_tenants(report); }
+  void on_end(const Status&) override { observer_.on_tenants_end(); }
+
   SessionObserver& observer_;
-  CallCount& calls_;
   v1::WatchTenantsRequest request_;  // at the worker's own interval
-  v1::TenantReport report_;
 };
 
 // One WatchKv, until it breaks or is stopped. Deletes itself; a hold keeps OnDone away while
@@ -130,12 +126,11 @@ class KvCall final : public grpc::ClientReadReactor<v1::KvUpdate>, public KvDeli
  public:
   KvCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context, uint64_t stream,
          const v1::WatchKvRequest& request, SessionObserver& observer, CallCount& calls)
-      : context_(std::move(context)),
+      : counted_(calls),
+        context_(std::move(context)),
         stream_(stream),
         observer_(observer),
-        calls_(calls),
         request_(request) {
-    calls_.add();
     stub.async()->WatchKv(context_.get(), &request_, this);
     StartRead(&update_);
     StartCall();
@@ -159,16 +154,14 @@ class KvCall final : public grpc::ClientReadReactor<v1::KvUpdate>, public KvDeli
 
   void OnDone(const grpc::Status& status) override {
     observer_.on_kv_end(stream_, from_grpc(status));
-    CallCount& calls = calls_;
     delete this;
-    calls.remove();
   }
 
  private:
+  const CallCount::Hold counted_;  // first
   std::shared_ptr<grpc::ClientContext> context_;
   const uint64_t stream_;
   SessionObserver& observer_;
-  CallCount& calls_;
   const v1::WatchKvRequest request_;
   v1::KvUpdate update_;
 };
@@ -196,24 +189,23 @@ std::shared_ptr<grpc::ClientContext> StateClient::make_context(bool bounded) {
 
 void StateClient::fetch_card() {
   struct Call {
+    explicit Call(CallCount& calls) : counted(calls) {}
+    const CallCount::Hold counted;  // first
     std::shared_ptr<grpc::ClientContext> context;
     v1::GetModelCardRequest request;
     v1::ModelCard card;
   };
-  auto call = std::make_shared<Call>();
+  auto call = std::make_shared<Call>(calls_);
   call->context = make_context(true);
-  calls_.add();
-  stub_->async()->GetModelCard(
-      call->context.get(), &call->request, &call->card,
-      [call, &observer = observer_, &calls = calls_](const grpc::Status& status) mutable {
-        if (status.ok()) {
-          observer.on_card(std::move(call->card));
-        } else {
-          observer.on_card(from_grpc(status));
-        }
-        call.reset();
-        calls.remove();
-      });
+  stub_->async()->GetModelCard(call->context.get(), &call->request, &call->card,
+                               [call, &observer = observer_](const grpc::Status& status) mutable {
+                                 if (status.ok()) {
+                                   observer.on_card(std::move(call->card));
+                                 } else {
+                                   observer.on_card(from_grpc(status));
+                                 }
+                                 call.reset();
+                               });
 }
 
 void StateClient::fetch_vocabulary(const std::string& tokenizer_hash) {

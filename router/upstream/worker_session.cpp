@@ -46,11 +46,10 @@ class GrpcWire final : public Wire,
                        public std::enable_shared_from_this<GrpcWire> {
  public:
   GrpcWire(size_t index, Lane& lane, WireObserver& observer, CallCount& calls)
-      : index_(index), lane_(lane), observer_(observer), calls_(calls) {}
+      : counted_(calls), index_(index), lane_(lane), observer_(observer) {}
 
   void begin(v1::Engine::Stub& stub) {
     self_ = shared_from_this();
-    calls_.add();
     stub.async()->Session(&context_, this);
     AddHold();
   }
@@ -76,9 +75,7 @@ class GrpcWire final : public Wire,
   void OnWriteDone(bool ok) override { lane_.written(ok); }
   void OnDone(const grpc::Status& status) override {
     observer_.lane_done(index_, status);
-    CallCount& calls = calls_;
-    const auto self = std::exchange(self_, nullptr);
-    calls.remove();  // nothing but `self` is touched after this
+    const auto self = std::move(self_);  // destroyed here, unless the lane still has it
   }
 
  private:
@@ -87,10 +84,10 @@ class GrpcWire final : public Wire,
     StartRead(frame_.get());
   }
 
+  const CallCount::Hold counted_;  // first
   const size_t index_;
   Lane& lane_;
   WireObserver& observer_;
-  CallCount& calls_;
   grpc::ClientContext context_;
   std::shared_ptr<v1::WorkerFrame> frame_;
   std::shared_ptr<GrpcWire> self_;
