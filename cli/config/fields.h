@@ -83,6 +83,19 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
 }
 
+// Of one tenant in the tenants file; no flags.
+template <typename Visitor>
+void visit_fields(TenantConfig& tenant, Visitor&& visitor) {
+  visitor("name", tenant.name, "1 to 64 of A-Z a-z 0-9 . _ -");
+  visitor("keys", tenant.keys, "hashes of its API keys, as `bessemer key` prints them");
+  visitor("keyless", tenant.keyless, "requests without a key are this tenant's");
+  visitor("weight", tenant.weight, "its share of a cluster that is full");
+  visitor("class", tenant.service_class, "interactive, default or batch");
+  visitor("requests_per_minute", tenant.requests_per_minute, "0: no limit");
+  visitor("tokens_per_minute", tenant.tokens_per_minute, "prompt and output; 0: no limit");
+  visitor("admin", tenant.admin, "is told how its requests were placed");
+}
+
 template <typename Visitor>
 void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("host", config.host, "address to bind; 0.0.0.0: every interface");

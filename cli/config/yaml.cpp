@@ -262,15 +262,7 @@ StatusOr<std::vector<TenantConfig>> read_tenants(const std::string& path) {
   std::vector<TenantConfig> tenants;
   for (const YAML::Node& item : list) {
     MapReader reader(path, fmt::format("tenants[{}].", tenants.size()), item);
-    TenantConfig& tenant = tenants.emplace_back();
-    reader("name", tenant.name, "");
-    reader("keys", tenant.keys, "");
-    reader("keyless", tenant.keyless, "");
-    reader("weight", tenant.weight, "");
-    reader("class", tenant.service_class, "");
-    reader("requests_per_minute", tenant.requests_per_minute, "");
-    reader("tokens_per_minute", tenant.tokens_per_minute, "");
-    reader("admin", tenant.admin, "");
+    visit_fields(tenants.emplace_back(), reader);
     RETURN_IF_ERROR(reader.complain());
   }
   return tenants;

@@ -15,8 +15,7 @@ Status read_yaml(const std::string& path, ServeConfig& config);
 Status read_yaml(const std::string& path, RouterConfig& config, LogConfig& log);
 Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log);
 
-// The file of tenants: one list `tenants` of maps with the keys name, keys (hex SHA-256), keyless,
-// weight, class, requests_per_minute, tokens_per_minute, admin.
+// The file of tenants: one list `tenants` of maps.
 StatusOr<std::vector<TenantConfig>> read_tenants(const std::string& path);
 
 // The same, as read_yaml takes it.
