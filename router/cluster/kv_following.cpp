@@ -58,6 +58,14 @@ std::vector<KvWanted> KvFollowing::wanted(TimePoint now) {
   return all;
 }
 
+TimePoint KvFollowing::due() const {
+  TimePoint first = TimePoint::max();
+  for (const auto& [worker, followed] : workers_) {
+    if (followed.stream == 0) first = std::min(first, followed.due);
+  }
+  return first;
+}
+
 uint64_t KvFollowing::incarnation(uint32_t worker) const {
   const auto found = workers_.find(worker);
   return found == workers_.end() ? 0 : found->second.mirror.incarnation();

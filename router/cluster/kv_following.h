@@ -53,6 +53,8 @@ class KvFollowing {
   void ended(uint32_t worker, uint64_t stream, const Status& why, TimePoint now);
   // What is to be opened now; said once.
   std::vector<KvWanted> wanted(TimePoint now);
+  // When wanted() has something to say next; max(): not before something else happens.
+  TimePoint due() const;
 
   // 0: the worker is not there.
   uint64_t incarnation(uint32_t worker) const;

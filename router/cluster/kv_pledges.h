@@ -47,6 +47,8 @@ class KvPledges {
   void release(KvPledgePtr pledge, bool computed, TimePoint now);
   // Takes out what is over.
   void expire(TimePoint now);
+  // When expire() has something to do next; max(): not before another is released.
+  TimePoint due() const { return over_.empty() ? TimePoint::max() : over_.front().first; }
   void drop(uint32_t worker);
 
  private:

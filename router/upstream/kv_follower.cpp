@@ -1,5 +1,6 @@
 #include "router/upstream/kv_follower.h"
 
+#include <algorithm>
 #include <thread>
 #include <variant>
 
@@ -17,7 +18,7 @@ constexpr size_t kMaxKvNews = 8 * kMaxWorkers;
 // Pledges and their ends that wait: half a second of 60,000 requests a second. Beyond it a pledge is
 // not made.
 constexpr size_t kMaxPledgeNews = 64 * 1024;
-constexpr auto kLook = std::chrono::milliseconds(100);  // for streams that are due
+constexpr auto kLook = std::chrono::seconds(1);  // where nothing is due before
 // Between the steps of a sweep: all shards in a third of a second, and some percent of a core.
 constexpr auto kTidyPause = std::chrono::milliseconds(1);
 
@@ -79,6 +80,7 @@ class KvFollowerImpl final : public KvFollower {
 
  private:
   void run();
+  TimePoint next_look() const;
   void learn(KvNews& news);
   void learn(uint32_t worker, Expected& fact);
   void learn(uint32_t worker, Updated& fact);
@@ -102,7 +104,7 @@ class KvFollowerImpl final : public KvFollower {
 void KvFollowerImpl::run() {
   std::vector<KvNews> all;
   bool untidy = false;
-  while (news_.wait_drain_until(all, now() + (untidy ? Duration(kTidyPause) : Duration(kLook)))) {
+  while (news_.wait_drain_until(all, untidy ? now() + kTidyPause : next_look())) {
     for (KvNews& news : all) learn(news);
     for (const KvWanted& wanted : following_.wanted(now())) want_(wanted);
     pledges_.expire(now());
@@ -110,6 +112,10 @@ void KvFollowerImpl::run() {
     untidy = pledged_.tidy() || untidy;
     counts_.store(following_.counts());
   }
+}
+
+TimePoint KvFollowerImpl::next_look() const {
+  return std::min({now() + kLook, following_.due(), pledges_.due()});
 }
 
 void KvFollowerImpl::learn(KvNews& news) {

@@ -20,6 +20,9 @@ namespace {
 // As rarely as SessionCore::on_tick allows: pings, leases and idle load reports are a second and
 // more apart (steps report by themselves), and each look costs an idle worker some 60 us of CPU.
 constexpr auto kTick = std::chrono::milliseconds(100);
+// Where nothing has been alive for a second: then only pings and leases are due.
+constexpr auto kQuietTick = std::chrono::milliseconds(200),
+               kQuietAfter = std::chrono::milliseconds(1000);
 
 // Streams of one connection: a router opens at most a few lanes and watches.
 constexpr int kMaxStreamsPerConnection = 128;
@@ -35,6 +38,7 @@ class GrpcServer final : public WorkerServer {
         wanted_port_(options.port),
         tls_(options.tls),
         session_limits_(options.session),
+        hub_(hub),
         clock_(clock),
         sessions_(make_session_service(facts, session_limits_,
                                        static_cast<size_t>(options.max_lanes), hub, clock)),
@@ -54,6 +58,7 @@ class GrpcServer final : public WorkerServer {
   const int32_t wanted_port_;
   const TlsFiles tls_;
   const SessionLimits session_limits_;
+  const Hub& hub_;
   const Clock& clock_;
   // The services outlive the server, and wait in their destructors for the last OnDone, which may
   // come after Shutdown.
@@ -102,9 +107,13 @@ Status GrpcServer::start() {
 
 void GrpcServer::run_ticks() {
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, kTick, [&] { return stopping_; })) {
+  TimePoint busy = clock_.now();
+  Duration tick = kTick;
+  while (!wake_.wait_for(lock, tick, [&] { return stopping_; })) {
     lock.unlock();
     const TimePoint now = clock_.now();
+    if (hub_.alive() > 0) busy = now;
+    tick = now - busy < kQuietAfter ? kTick : kQuietTick;
     sessions_->on_tick(now);
     state_->on_tick(now);
     lock.lock();

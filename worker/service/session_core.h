@@ -66,7 +66,7 @@ class SessionCore {
   // Events of this lane's attempts, in order. False: of an attempt that has ended here or is not
   // this lane's any more.
   bool on_event(StepId step, const EngineEvent& event, TimePoint now);
-  // Pings and the lease; call at least every 100 ms.
+  // Pings and the lease; call at least every 100 ms, every 200 ms while no attempt is here.
   void on_tick(TimePoint now);
   // Tells the router that this worker takes no more work.
   void on_drain(uint32_t deadline_ms);
