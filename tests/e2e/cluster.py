@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("BESSEMER_BINARY", str(ROOT / "build/release/bessemer"))
 START_SECONDS = 120  # sanitizer builds on a busy machine
 DEATH = re.compile(r"(router|worker \d+) (was killed by signal|exited with code) \d+")  # what the supervisor says of a child
-MAX_IDLE_CPU = 0.015  # the product's bound is 0.01; seen since tenants and resumes: 0.0095 to 0.011. To be brought down again.
+MAX_IDLE_CPU = 0.01  # of one core, for all processes of a cluster together
 LAST_WORDS = 60  # lines of output before a death: a sanitizer's report of one thread
 
 
