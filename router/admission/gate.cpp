@@ -48,11 +48,6 @@ void Gate::put_back(const std::string& model, TicketId ticket) {
   door.room.put_back(ticket, door.waiters.at(number(ticket)).guest);
 }
 
-void Gate::gone(const std::string& model, const Tenant& tenant, TimePoint now) {
-  std::lock_guard lock(mutex_);
-  doors_[model].room.note_gone(tenant, now);
-}
-
 void Gate::gone(const std::string& model, TicketId ticket, TimePoint now) {
   {
     std::lock_guard lock(mutex_);
@@ -121,9 +116,9 @@ void Gate::report(uint32_t worker, const v1::TenantReport& report, TimePoint now
   });
 }
 
-void Gate::drop(uint32_t worker) {
+void Gate::drop(uint32_t worker, TimePoint now) {
   std::lock_guard lock(mutex_);
-  accounts_.drop(worker);
+  accounts_.drop(worker, now);
 }
 
 void Gate::set_most(size_t most) {

@@ -45,7 +45,6 @@ class Gate {
   void found_none(const std::string& model);
   void put_back(const std::string& model, TicketId ticket);
   // It has gone to a worker.
-  void gone(const std::string& model, const Tenant& tenant, TimePoint now);
   void gone(const std::string& model, TicketId ticket, TimePoint now);
   // It waits no more, or needs its turn no more.
   void leave(const std::string& model, TicketId ticket, TimePoint now);
@@ -58,7 +57,7 @@ class Gate {
 
   // What the workers say.
   void report(uint32_t worker, const v1::TenantReport& report, TimePoint now);
-  void drop(uint32_t worker);
+  void drop(uint32_t worker, TimePoint now);
   void set_most(size_t most);
 
   size_t waiting() const;

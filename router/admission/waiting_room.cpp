@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "proto/tenant_decay.h"
+#include "proto/tenant_given.h"
 
 namespace bessemer {
 namespace {

@@ -7,14 +7,9 @@
 
 #include "bessemer/v1/cluster.pb.h"
 #include "common/clock.h"
-#include "proto/tenant_decay.h"
+#include "proto/tenant_given.h"
 
 namespace bessemer {
-
-// Tokens: as a share of the machines, as they are billed; and requests.
-struct TenantGiven {
-  double service = 0, tokens = 0, requests = 0;
-};
 
 // One owner.
 class TenantAccounts {
@@ -24,20 +19,23 @@ class TenantAccounts {
   // What `worker` says; `news` hears what each tenant was given since its last report. Of a worker
   // that is new, or has begun anew, nothing counts as given since.
   void apply(uint32_t worker, const v1::TenantReport& report, TimePoint now, const News& news);
-  void drop(uint32_t worker) { workers_.erase(worker); }
+  void drop(uint32_t worker, TimePoint now);
   TenantGiven given(uint64_t tenant, TimePoint now) const;
 
  private:
-  struct Sum {
-    TenantGiven given;  // at `mono_us` of the worker, `at` here
-    uint64_t mono_us = 0;
-    TimePoint at{};
+  struct Reported {
+    FadingSum sum;
+    uint64_t mono_us = 0;  // of the worker, when it said so
   };
   struct Worker {
     uint64_t incarnation = 0;
-    std::unordered_map<uint64_t, Sum> tenants;
+    std::unordered_map<uint64_t, Reported> tenants;
   };
+  void take_out(const Worker& worker, TimePoint now);
+
   std::unordered_map<uint32_t, Worker> workers_;
+  // Of all workers: the order of who waits asks for each tenant's at every turn.
+  std::unordered_map<uint64_t, FadingSum> totals_;
 };
 
 }  // namespace bessemer

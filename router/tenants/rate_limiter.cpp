@@ -69,7 +69,7 @@ RateLimiter::Account& RateLimiter::account_of(const Tenant& tenant, TimePoint no
 // Of tokens it is enough that some are left: a prompt longer than a minute's would never go through.
 RateVerdict RateLimiter::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now,
                               const TenantGiven& lately) {
-  if (tenant.requests_per_minute == 0 && tenant.tokens_per_minute == 0) return {};
+  if (!tenant.is_limited()) return {};
   Account& account = account_of(tenant, now, lately);
   Bucket& requests = account.requests;
   Bucket& tokens = account.tokens;

@@ -31,6 +31,8 @@ struct Tenant {
   ServiceClass service_class = ServiceClass::normal;
   int64_t requests_per_minute = 0, tokens_per_minute = 0;
   bool admin = false;
+
+  bool is_limited() const { return requests_per_minute > 0 || tokens_per_minute > 0; }
 };
 
 }  // namespace bessemer

@@ -46,7 +46,7 @@ TEST_F(AccountsTest, AreTheSumOfAllWorkers) {
   EXPECT_DOUBLE_EQ(given(9), 0);
   now_ += seconds(30);
   EXPECT_DOUBLE_EQ(given(7), 75) << "halves without a report, too";
-  accounts_.drop(1);
+  accounts_.drop(1, now_);
   EXPECT_DOUBLE_EQ(given(7), 50);
 }
 

@@ -79,6 +79,22 @@ TEST_F(GateTest, WhoLeavesWithATurnGivesItOn) {
   EXPECT_EQ(gate_.waiting(), 0u);
 }
 
+// Else a calm hour before would promise places that come much later.
+TEST_F(GateTest, WhoWentThroughWithoutWaitingSaysNothingOfHowFastThoseWhoWaitGo) {
+  gate_.set_most(16);  // 12 of them for one tenant
+  for (int i = 0; i < 1000; i++) EXPECT_TRUE(std::holds_alternative<GoThrough>(enter()));
+  gate_.found_none("m");
+  std::vector<TicketId> tickets;
+  for (int i = 0; i < 8; i++) tickets.push_back(wait());
+  gate_.wake(now_);
+  now_ += std::chrono::seconds(10);  // one in ten seconds
+  gate_.gone("m", tickets[0], now_);
+  while (gate_.waiting() < 12) wait();
+  const Entry away = enter();
+  ASSERT_TRUE(std::holds_alternative<TurnedAway>(away));
+  EXPECT_GT(std::get<TurnedAway>(away).retry_after, std::chrono::seconds(5));
+}
+
 TEST_F(GateTest, DemandSaysWhatWaits) {
   EXPECT_EQ(gate_.demand().tenant_size(), 0);
   gate_.found_none("m");

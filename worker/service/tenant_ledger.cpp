@@ -9,42 +9,30 @@ namespace {
 // nothing.
 constexpr double kOutputService = 2.0, kCachedService = 0.1;
 
-TenantService scaled(const TenantService& service, double by) {
-  return {service.service * by, service.tokens * by, service.requests * by};
-}
-
-TenantService sum(const TenantService& a, const TenantService& b) {
-  return {a.service + b.service, a.tokens + b.tokens, a.requests + b.requests};
-}
-
 }  // namespace
 
-TenantService prompt_service(int64_t prompt_tokens, int64_t cached_tokens) {
+TenantGiven cost_of_prompt(int64_t prompt_tokens, int64_t cached_tokens) {
   const auto cached = static_cast<double>(std::clamp<int64_t>(cached_tokens, 0, prompt_tokens));
   const auto all = static_cast<double>(prompt_tokens);
   return {all - cached + kCachedService * cached, all, 0};
 }
 
-TenantService output_service(int64_t tokens) {
+TenantGiven cost_of_output(int64_t tokens) {
   const auto count = static_cast<double>(tokens);
   return {kOutputService * count, count, 0};
 }
 
-void TenantLedger::serve(uint64_t tenant, const TenantService& service, TimePoint now) {
+void TenantLedger::serve(uint64_t tenant, const TenantGiven& cost, TimePoint now) {
   std::lock_guard lock(mutex_);
-  Account& account = account_of(tenant, now);
-  account.given = sum(scaled(account.given, decay(now - account.at)), service);
-  account.at = now;
-  account.version = ++version_;
+  const bool is_new = tenant != kOtherTenants && !accounts_.contains(tenant);
+  if (is_new && accounts_.size() >= kMaxTenants) make_room(now);
+  charge(tenant, cost, now);
 }
 
-TenantLedger::Account& TenantLedger::account_of(uint64_t tenant, TimePoint now) {
-  const auto found = accounts_.find(tenant);
-  if (found != accounts_.end()) return found->second;
-  if (accounts_.size() >= kMaxTenants && tenant != kOtherTenants) make_room(now);
-  Account& fresh = accounts_[tenant];
-  fresh.at = now;
-  return fresh;
+void TenantLedger::charge(uint64_t tenant, const TenantGiven& cost, TimePoint now) {
+  Account& account = accounts_[tenant];
+  account.sum.add(cost, now);
+  account.version = ++version_;
 }
 
 // L2. Rare: only names that were never heard among as many others come here.
@@ -53,18 +41,15 @@ void TenantLedger::make_room(TimePoint now) {
   double given = 0;
   for (auto at = accounts_.begin(); at != accounts_.end(); ++at) {
     if (at->first == kOtherTenants) continue;
-    const double here = at->second.given.service * decay(now - at->second.at);
+    const double here = at->second.sum.now(now).service;
     if (least != accounts_.end() && here >= given) continue;
     least = at;
     given = here;
   }
   if (least == accounts_.end()) return;
-  const TenantService service = scaled(least->second.given, decay(now - least->second.at));
+  const TenantGiven moved = least->second.sum.now(now);
   accounts_.erase(least);
-  Account& other = accounts_[kOtherTenants];
-  other.given = sum(scaled(other.given, decay(now - other.at)), service);
-  other.at = now;
-  other.version = ++version_;
+  charge(kOtherTenants, moved, now);
 }
 
 void TenantLedger::set_demand(uint64_t router, const v1::Demand& demand, TimePoint now) {
@@ -78,53 +63,57 @@ void TenantLedger::set_demand(uint64_t router, const v1::Demand& demand, TimePoi
     if (i < demand.weight_size()) waiting.weight = std::max<uint32_t>(demand.weight(i), 1);
   }
   std::lock_guard lock(mutex_);
-  std::erase_if(demand_, [now](const auto& each) { return each.second.until <= now; });
   demand_[router] = std::move(fresh);
+  unite(now);
 }
 
-std::map<uint64_t, TenantLedger::Waiting> TenantLedger::union_of_demand(TimePoint now) const {
-  std::map<uint64_t, Waiting> all;
+void TenantLedger::unite(TimePoint now) const {
+  std::erase_if(demand_, [now](const auto& each) { return each.second.until <= now; });
+  together_.clear();
+  shares_.clear();
+  united_until_ = TimePoint::max();
   for (const auto& [router, demand] : demand_) {
-    if (demand.until <= now) continue;
+    united_until_ = std::min(united_until_, demand.until);
     for (const auto& [tenant, waiting] : demand.tenants) {
-      Waiting& together = all[tenant];
+      Waiting& together = together_[tenant];
       together.tokens += waiting.tokens;
       together.promised += waiting.promised;
       together.weight = std::max(together.weight, waiting.weight);
     }
   }
-  return all;
+  double weights = 0;
+  for (const auto& [tenant, waiting] : together_)
+    weights += waiting.tokens > 0 ? waiting.weight : 0;
+  for (const auto& [router, demand] : demand_) {
+    for (const auto& [tenant, waiting] : demand.tenants) {
+      if (waiting.tokens == 0) continue;
+      const Waiting& together = together_.at(tenant);
+      shares_[router] += together.weight / weights * static_cast<double>(waiting.tokens) /
+                         static_cast<double>(together.tokens);
+    }
+  }
 }
 
 std::optional<double> TenantLedger::share_of(uint64_t router, TimePoint now) const {
   std::lock_guard lock(mutex_);
-  const auto all = union_of_demand(now);
-  double weights = 0;
-  for (const auto& [tenant, waiting] : all) weights += waiting.tokens > 0 ? waiting.weight : 0;
-  if (weights == 0) return std::nullopt;
-  const auto mine = demand_.find(router);
-  if (mine == demand_.end() || mine->second.until <= now) return 0;
-  double share = 0;
-  for (const auto& [tenant, waiting] : mine->second.tenants) {
-    if (waiting.tokens == 0) continue;
-    const Waiting& together = all.at(tenant);
-    share += together.weight / weights * static_cast<double>(waiting.tokens) /
-             static_cast<double>(together.tokens);
-  }
-  return share;
+  if (united_until_ <= now) unite(now);
+  if (shares_.empty()) return std::nullopt;
+  const auto mine = shares_.find(router);
+  return mine == shares_.end() ? 0 : mine->second;
 }
 
 uint64_t TenantLedger::report(uint64_t version, TimePoint now, v1::TenantReport& report) const {
   std::lock_guard lock(mutex_);
+  if (united_until_ <= now) unite(now);
   for (const auto& [tenant, account] : accounts_) {
     if (account.version <= version) continue;
-    const TenantService given = scaled(account.given, decay(now - account.at));
+    const TenantGiven given = account.sum.now(now);
     report.add_tenant(tenant);
     report.add_service(given.service);
     report.add_tokens(given.tokens);
     report.add_requests(given.requests);
   }
-  for (const auto& [tenant, waiting] : union_of_demand(now)) {
+  for (const auto& [tenant, waiting] : together_) {
     v1::Demand& demand = *report.mutable_demand();
     demand.add_tenant(tenant);
     demand.add_waiting_tokens(waiting.tokens);

@@ -18,7 +18,7 @@
 
 #include "bessemer/v1/cluster.pb.h"
 #include "common/clock.h"
-#include "proto/tenant_decay.h"
+#include "proto/tenant_given.h"
 
 namespace bessemer {
 
@@ -26,18 +26,14 @@ constexpr auto kDemandLife = std::chrono::seconds(2);
 constexpr size_t kMaxTenants = 1000;
 constexpr uint64_t kOtherTenants = 0;
 
-// What a request cost, in tokens: as a share of the machine, as it is billed, and its number.
-struct TenantService {
-  double service = 0, tokens = 0, requests = 0;
-};
-// Of a prompt once it is computed, and of `tokens` more of output.
-TenantService prompt_service(int64_t prompt_tokens, int64_t cached_tokens);
-TenantService output_service(int64_t tokens);
+// What a prompt costs once it is computed, and `tokens` more of output.
+TenantGiven cost_of_prompt(int64_t prompt_tokens, int64_t cached_tokens);
+TenantGiven cost_of_output(int64_t tokens);
 
 // Thread-safe.
 class TenantLedger {
  public:
-  void serve(uint64_t tenant, const TenantService& service, TimePoint now);
+  void serve(uint64_t tenant, const TenantGiven& cost, TimePoint now);
   // What waits in the router of that incarnation; what it said before is void.
   void set_demand(uint64_t router, const v1::Demand& demand, TimePoint now);
   // The share of the worker's room that is this router's: of what waits, by the tenants' weights.
@@ -49,8 +45,7 @@ class TenantLedger {
 
  private:
   struct Account {
-    TenantService given;  // at `at`
-    TimePoint at{};
+    FadingSum sum;
     uint64_t version = 0;
   };
   struct Waiting {
@@ -61,14 +56,19 @@ class TenantLedger {
     TimePoint until{};
     std::map<uint64_t, Waiting> tenants;
   };
-  Account& account_of(uint64_t tenant, TimePoint now);
+  void charge(uint64_t tenant, const TenantGiven& cost, TimePoint now);
   void make_room(TimePoint now);
-  std::map<uint64_t, Waiting> union_of_demand(TimePoint now) const;
+  void unite(TimePoint now) const;
 
   mutable std::mutex mutex_;
   uint64_t version_ = 0;
   std::unordered_map<uint64_t, Account> accounts_;
-  std::unordered_map<uint64_t, RouterDemand> demand_;
+  // Grants ask for shares at every turn of the engine, so what follows from the demand is kept until
+  // it changes or some of it is over.
+  mutable std::unordered_map<uint64_t, RouterDemand> demand_;  // by router
+  mutable std::map<uint64_t, Waiting> together_;               // of all routers, by tenant
+  mutable std::unordered_map<uint64_t, double> shares_;        // by router
+  mutable TimePoint united_until_ = TimePoint::max();
 };
 
 }  // namespace bessemer

@@ -4,16 +4,6 @@
 #include <utility>
 
 namespace bessemer {
-namespace {
-
-void add(TenantService& sum, const TenantService& one) {
-  sum.service += one.service;
-  sum.tokens += one.tokens;
-  sum.requests += one.requests;
-}
-
-}  // namespace
-
 void TenantMeter::begin(const Request& request) {
   Attempt attempt;
   attempt.tenant = request.tenant;
@@ -28,27 +18,27 @@ void TenantMeter::forget(AttemptId attempt) {
   attempts_.erase(static_cast<uint64_t>(attempt));
 }
 
-TenantService TenantMeter::cost_of(const EngineEvent& event, Attempt& attempt) {
+TenantGiven TenantMeter::cost_of(const EngineEvent& event, Attempt& attempt) {
   if (const auto* admitted = std::get_if<Admitted>(&event.what)) {
     attempt.cached = admitted->matched_tokens;
     return {0, 0, attempt.is_charged ? 1.0 : 0.0};
   }
   const auto* tokens = std::get_if<Tokens>(&event.what);
   if (tokens == nullptr) return {};
-  TenantService cost = output_service(static_cast<int64_t>(tokens->ids.size()));
+  TenantGiven cost = cost_of_output(static_cast<int64_t>(tokens->ids.size()));
   if (std::exchange(attempt.prompt_due, false) && attempt.is_charged)
-    add(cost, prompt_service(attempt.prompt, attempt.cached));
+    cost += cost_of_prompt(attempt.prompt, attempt.cached);
   return cost;
 }
 
 void TenantMeter::charge(std::span<const EngineEvent> events, TimePoint now) {
-  std::map<uint64_t, TenantService> costs;  // of this pass
+  std::map<uint64_t, TenantGiven> costs;  // of this pass
   {
     std::lock_guard lock(mutex_);
     for (const EngineEvent& event : events) {
       const auto at = attempts_.find(static_cast<uint64_t>(event.attempt));
       if (at == attempts_.end()) continue;
-      add(costs[at->second.tenant], cost_of(event, at->second));
+      costs[at->second.tenant] += cost_of(event, at->second);
       if (is_terminal(event)) attempts_.erase(at);
     }
   }

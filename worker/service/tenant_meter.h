@@ -31,7 +31,7 @@ class TenantMeter {
     bool is_charged = true, prompt_due = true;
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by AttemptId
-  static TenantService cost_of(const EngineEvent& event, Attempt& attempt);
+  static TenantGiven cost_of(const EngineEvent& event, Attempt& attempt);
 
   TenantLedger& ledger_;
   std::mutex mutex_;
