@@ -121,11 +121,12 @@ class RouterImpl final : public Router {
     context_.journals = std::make_shared<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
+    const EndpointSettings settings = endpoint_settings(config);
     for (Core* core : server_->cores()) {
       auto each = std::make_unique<CoreContext>();
       each->core = core;
       each->view = std::make_shared<const ClusterView>();
-      each->settings = endpoint_settings(config);
+      each->settings = settings;
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
@@ -231,9 +232,9 @@ Status RouterImpl::reload(const RouterConfig& config) {
   body_limit_ = limits.max_body_bytes;
   context_.gate.set_most(static_cast<size_t>(config.max_waiting));
   const bool other_policy = std::exchange(policy_, config.policy) != config.policy;
+  const EndpointSettings settings = endpoint_settings(config);
   for (const auto& each : context_.cores) {
-    each->core->post([&core = *each, settings = endpoint_settings(config), other_policy,
-                      policy = config.policy] {
+    each->core->post([&core = *each, settings, other_policy, policy = config.policy] {
       core.settings = settings;
       if (other_policy) core.policy = *make_policy(policy);
     });
@@ -251,15 +252,16 @@ RouterImpl::~RouterImpl() {
 }
 
 FleetHooks RouterImpl::hooks() {
-  return {[this](ClusterViewPtr view) { publish(view); },
-          [this](std::vector<CoreBatch>& batches) { deliver(batches); },
-          make_model_text,
-          [this] { context_.gate.wake(std::chrono::steady_clock::now()); },
-          [this] { return context_.gate.demand(); },
-          [this](uint32_t worker, const v1::TenantReport& report) {
-            context_.gate.report(worker, report, std::chrono::steady_clock::now());
-          },
-          [this](uint32_t worker) { context_.gate.drop(worker); }};
+  return {
+      [this](ClusterViewPtr view) { publish(view); },
+      [this](std::vector<CoreBatch>& batches) { deliver(batches); },
+      make_model_text,
+      [this] { context_.gate.wake(std::chrono::steady_clock::now()); },
+      [this] { return context_.gate.demand(); },
+      [this](uint32_t worker, const v1::TenantReport& report) {
+        context_.gate.report(worker, report, std::chrono::steady_clock::now());
+      },
+      [this](uint32_t worker) { context_.gate.drop(worker, std::chrono::steady_clock::now()); }};
 }
 
 void RouterImpl::publish(const ClusterViewPtr& view) {

@@ -33,15 +33,19 @@ void Generation::begin() {
   });
   answer_id_ = fmt::format("{}-{:016x}{:016x}", dialect_.id_prefix(), call_.core.random.next(),
                            call_.core.random.next());
-  content_ = XXH3_64bits_withSeed(exchange.request().body.data(), exchange.request().body.size(),
-                                  call_.tenant->id);
   const ClusterViewPtr view = call_.core.view;
   if (exchange.request().body.size() > call_.router.options.pool_body_bytes)
     return prepare_in_pool(view);
-  PrepareResult result = dialect_.prepare(exchange.request().body, *view, *call_.tenant);
+  PrepareResult result = read(exchange.request().body, *view);
   exchange.request().body = std::string();
   exchange.request().body_lease = BodyLease();
   prepared(std::move(result));
+}
+
+// What costs time with the body's length; on the core or in the pool.
+PrepareResult Generation::read(std::string_view body, const ClusterView& view) {
+  content_ = XXH3_64bits_withSeed(body.data(), body.size(), call_.tenant->id);
+  return dialect_.prepare(body, view, *call_.tenant);
 }
 
 void Generation::prepare_in_pool(ClusterViewPtr view) {
@@ -50,10 +54,7 @@ void Generation::prepare_in_pool(ClusterViewPtr view) {
                lease = std::move(request.body_lease)]() mutable {
     std::unique_ptr<PrepareResult> result;
     // The client may have hung up, or its time have passed, while the body waited for its turn.
-    if (!self->closed_) {
-      result =
-          std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view, *self->call_.tenant));
-    }
+    if (!self->closed_) result = std::make_unique<PrepareResult>(self->read(body, *view));
     body = std::string();
     lease = BodyLease();
     // The last reference must not die here: the exchange belongs to its core.

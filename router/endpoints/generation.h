@@ -130,6 +130,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   };
 
   void begin();
+  PrepareResult read(std::string_view body, const ClusterView& view);
   void prepare_in_pool(ClusterViewPtr view);
   void prepared(PrepareResult result);
   void make_runs();

@@ -19,6 +19,7 @@ int milliseconds_of(Duration wait) {
 // The answer says what is left, whatever becomes of the request. False: it has failed.
 bool Generation::take_from_limits() {
   const Tenant& tenant = *call_.tenant;
+  if (!tenant.is_limited()) return true;
   int64_t tokens = 0;
   for (const auto& prompt : prepared_->prompts) tokens += static_cast<int64_t>(prompt.ids.size());
   const RateVerdict verdict = call_.router.gate.take(tenant, tokens, now_steady());
@@ -89,14 +90,9 @@ void Generation::on_turn(Run& run) {
 }
 
 void Generation::note_placed(Run& run) {
-  if (run.resuming) return;
-  const std::string& model = prepared_->request.model;
   const auto kept = std::exchange(run.waits, nullptr);
-  if (const auto ticket = std::exchange(run.ticket_in_line, std::nullopt)) {
-    call_.router.gate.gone(model, *ticket, now_steady());
-  } else {
-    call_.router.gate.gone(model, *call_.tenant, now_steady());
-  }
+  if (const auto ticket = std::exchange(run.ticket_in_line, std::nullopt))
+    call_.router.gate.gone(prepared_->request.model, *ticket, now_steady());
 }
 
 void Generation::leave_line(Run& run) {

@@ -67,6 +67,19 @@ class LaneProtocolTest : public ::testing::Test {
     EXPECT_TRUE(frame.has_start());
     return frame.start().attempt();
   }
+  // A ping a second later, and what the worker says to it.
+  void answer_ping(uint64_t engine_steps, bool work_pending) {
+    now_ += std::chrono::seconds(1);
+    EXPECT_TRUE(lane_->tick(now_).ok());
+    const auto ping = take();
+    EXPECT_TRUE(ping.has_ping());
+    auto frame = make_frame();
+    *frame->mutable_ping() = ping.ping();
+    frame->mutable_ping()->set_reply(true);
+    frame->mutable_ping()->set_engine_steps(engine_steps);
+    frame->mutable_ping()->set_work_pending(work_pending);
+    EXPECT_TRUE(receive(frame).ok());
+  }
   std::vector<Delivery> delivered() {
     std::vector<Delivery> all;
     for (auto& batch : deliveries_.batches())
@@ -360,16 +373,7 @@ TEST_F(LaneProtocolTest, RepeatedEndsAreDropped) {
 TEST_F(LaneProtocolTest, AWorkerWithoutWorkOwesNothingMore) {
   connect();
   const auto answer = [&](bool pending) {
-    now_ += std::chrono::seconds(1);
-    EXPECT_TRUE(lane_->tick(now_).ok());
-    const auto ping = take();
-    EXPECT_TRUE(ping.has_ping());
-    auto frame = make_frame();
-    *frame->mutable_ping() = ping.ping();
-    frame->mutable_ping()->set_reply(true);
-    frame->mutable_ping()->set_engine_steps(9);
-    frame->mutable_ping()->set_work_pending(pending);
-    EXPECT_TRUE(receive(frame).ok());
+    answer_ping(9, pending);
     return !delivered().empty() && is_lost(delivered()[0]);
   };
   const uint64_t handle = start(1);
@@ -396,16 +400,7 @@ class QuietAttemptTest : public LaneProtocolTest {
   }
   // A ping and its answer, a second later and `steps` further on. True: an Attach is due.
   bool word(uint64_t steps = 2) {
-    now_ += std::chrono::seconds(1);
-    EXPECT_TRUE(lane_->tick(now_).ok());
-    const auto ping = take();
-    EXPECT_TRUE(ping.has_ping());
-    auto frame = make_frame();
-    *frame->mutable_ping() = ping.ping();
-    frame->mutable_ping()->set_reply(true);
-    frame->mutable_ping()->set_engine_steps(steps_ += steps);
-    frame->mutable_ping()->set_work_pending(true);
-    EXPECT_TRUE(receive(frame).ok());
+    answer_ping(steps_ += steps, true);
     asked_ = take();
     return asked_.has_attach();
   }
