@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/serve/prompts.h"
-#include "bench/serve/trace.h"
+#include "bench/common/trace.h"
 
 namespace bessemer::bench {
 
