@@ -56,6 +56,7 @@ struct LoadReading {
   float prefill_tok_s = 0;
   uint32_t step_us = 0;
   uint32_t kv_free = 0, kv_total = 0;  // blocks
+  uint32_t kv_cached = 0;              // of kv_free: kept by the prefix cache until needed
   uint64_t tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, resident_bytes = 0;
   int64_t own_then = 0;  // LoadSlot::own when it said so
 };
@@ -63,12 +64,19 @@ struct LoadReading {
 struct LoadSlot {
   SeqLock<LoadReading> reading;
   std::atomic<int64_t> own{0};  // choices of this router that the worker has now
+  // Prompt tokens that this router has sent there to be computed and that the reading does not
+  // contain yet: their attempts are not admitted, or were after it came.
+  std::atomic<int64_t> unreported{0};
 
   // Sequences on the worker: other routers' as last reported, and our own as of now.
   int64_t sequences(const LoadReading& last) const {
     const int64_t reported = int64_t{last.running} + last.waiting;
     const int64_t others = reported > last.own_then ? reported - last.own_then : 0;
     return others + own.load(std::memory_order_relaxed);
+  }
+  // Prompt tokens that are computed before those of a new request.
+  int64_t backlog(const LoadReading& last) const {
+    return static_cast<int64_t>(last.backlog_tokens) + unreported.load(std::memory_order_relaxed);
   }
 };
 

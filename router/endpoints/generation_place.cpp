@@ -47,7 +47,10 @@ ApiError refusal_error(const PlaceRefused& refused) {
 }  // namespace
 
 PlacementInput Generation::placement_input(const Run& run) const {
-  return {static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size()), prepared_->request.n};
+  PlacementInput input;
+  input.prompt_tokens = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
+  input.choices = prepared_->request.n;
+  return input;
 }
 
 // Places as many of the waiting prompts as the window has room for.
@@ -78,7 +81,13 @@ std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) c
       continue;
     }
     const LoadReading reading = worker.load->reading.load();
-    found.push_back({id, reading, worker.load->sequences(reading)});
+    Candidate one;
+    one.worker = id;
+    one.reading = reading;
+    one.sequences = worker.load->sequences(reading);
+    one.backlog_tokens = worker.load->backlog(reading);
+    one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
+    found.push_back(one);
   }
   supported = !lacking || !found.empty();
   return found;

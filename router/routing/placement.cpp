@@ -1,12 +1,24 @@
 #include "router/routing/placement.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 namespace bessemer {
 namespace {
 
 constexpr int32_t kRetryNoWorkerMs =
     1000;  // a restarted worker is usually back within a second or two
+
+// The estimate from which on the next best worker would have been the better choice.
+uint32_t highest_estimate_us(const Choice& choice, const PlacementLimits& limits) {
+  if (choice.seconds <= 0 || !std::isfinite(choice.next_seconds)) return 0;
+  const double margin = std::max(std::chrono::duration<double>(limits.estimate_margin).count(),
+                                 choice.ttft_seconds * limits.estimate_margin_share);
+  const double ahead = std::max(choice.next_seconds - choice.seconds, 0.0);
+  const double most = 1e6 * (choice.ttft_seconds + ahead + margin);
+  return most < std::numeric_limits<uint32_t>::max() ? static_cast<uint32_t>(most) : 0;
+}
 
 }  // namespace
 
@@ -22,8 +34,8 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
     if (!refused_.contains(candidate.worker)) open.push_back(candidate);
   }
   if (!open.empty() && bounces_ < limits_.max_bounces) {
-    worker_ = open[policy.choose(open, input_, random)].worker;
-    return PlaceOn{worker_, epoch_++, bounces_ >= limits_.queue_after_bounces, bounces_};
+    const Choice choice = policy.choose(open, input_, random);
+    return place_on(open[choice.index], choice);
   }
   if (candidates.empty() && !supported) {
     return PlaceRefused{RefusalKind::unsupported,
@@ -33,6 +45,19 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
   const std::string detail =
       last_detail_.empty() ? "no worker serves this model now" : last_detail_;
   return PlaceRefused{RefusalKind::no_worker, detail, kRetryNoWorkerMs};
+}
+
+PlaceOn Placement::place_on(const Candidate& candidate, const Choice& choice) {
+  worker_ = candidate.worker;
+  PlaceOn place;
+  place.worker = worker_;
+  place.epoch = epoch_++;
+  place.must_queue = bounces_ >= limits_.queue_after_bounces;
+  place.bounces = bounces_;
+  place.max_est_ttft_us = highest_estimate_us(choice, limits_);
+  place.choice = choice;
+  place.matched_tokens = candidate.matched_tokens;
+  return place;
 }
 
 PlacementStep Placement::wait_or_refuse(TimePoint now) {

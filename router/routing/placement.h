@@ -25,8 +25,12 @@ namespace bessemer {
 struct PlacementLimits {
   int32_t queue_after_bounces =
       2;  // from then on `must_queue`: the worker's estimate is not heeded, its bounds are
-  int32_t max_bounces = 16;  // refusals of one request, all rounds together
-  int32_t max_losses = 2;    // attempts lost with their worker before a token was delivered
+  // Two-phase admission: the worker may expect this much more than the router did before it is
+  // asked to refuse, beyond what the next best costs more. Loads are a report interval old.
+  Duration estimate_margin = std::chrono::milliseconds(100);
+  double estimate_margin_share = 0.25;  // or this share of the expected, if that is more
+  int32_t max_bounces = 16;             // refusals of one request, all rounds together
+  int32_t max_losses = 2;  // attempts lost with their worker before a token was delivered
   Duration wait_step = std::chrono::milliseconds(100);
   Duration max_wait = std::chrono::seconds(5);  // in the router, while every queue is full
 };
@@ -37,6 +41,9 @@ struct PlaceOn {
   uint32_t epoch = 0;
   bool must_queue = false;
   int32_t bounces = 0;
+  uint32_t max_est_ttft_us = 0;  // the worker refuses when it expects more; 0: no limit
+  Choice choice;                 // its index is of no use here
+  int64_t matched_tokens = 0;    // what the chosen one is believed to have of the prompt
 };
 // All who could serve are full: ask again after `delay`.
 struct PlaceLater {
@@ -64,6 +71,7 @@ class Placement {
   void lost(const std::string& reason);
 
  private:
+  PlaceOn place_on(const Candidate& candidate, const Choice& choice);
   PlacementStep wait_or_refuse(TimePoint now);
 
   const PlacementInput input_;

@@ -17,6 +17,12 @@ constexpr std::array kPolicies{
 
 }  // namespace
 
+const char* choice_reason_name(ChoiceReason reason) {
+  constexpr std::array<const char*, kChoiceReasons> kNames{"only", "load", "prefix", "session",
+                                                           "tie",  "turn", "sample", "hash"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name) {
   std::string known;
   for (const auto& row : kPolicies) {

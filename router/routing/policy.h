@@ -2,7 +2,9 @@
 // policy.cpp; pure: the choice depends on what is passed in and on the policy's own counters.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,23 +15,52 @@
 
 namespace bessemer {
 
+// One worker as a placement sees it.
 struct Candidate {
   uint32_t worker = 0;  // its id in the ClusterView
   LoadReading reading;
-  int64_t sequences = 0;  // LoadSlot::sequences
+  int64_t sequences = 0;       // LoadSlot::sequences
+  int64_t backlog_tokens = 0;  // LoadSlot::backlog: prompt tokens to be computed before a new one's
+  int64_t matched_tokens = 0;  // of the prompt, in its prefix cache as far as the index knows
+  int32_t block_tokens = 0;    // of a KV block; 0: not known
 };
 
 struct PlacementInput {
   int64_t prompt_tokens = 0;
   int32_t choices = 1;
+  uint64_t session = 0;                 // what the requests of one conversation share; 0: not known
+  std::optional<uint32_t> last_worker;  // that of the session's last request
+};
+
+// Why this worker.
+enum class ChoiceReason : uint8_t {
+  only,     // there was no other
+  load,     // it costs least, and not for its cache
+  prefix,   // it costs least, since it has more of the prompt than whoever would without caches
+  session,  // as good as the best, and has the session
+  tie,      // as good as the best, drawn
+  turn,     // round_robin's next
+  sample,   // the better one of two that were drawn
+  hash,     // the session or the prompt's beginning hashes to it
+};
+constexpr size_t kChoiceReasons = 8;
+const char* choice_reason_name(ChoiceReason reason);
+
+struct Choice {
+  size_t index = 0;  // into the candidates
+  // What it costs to place the request here, and on the best of the others (infinite: there is no
+  // other; both 0: the policy does not reckon in seconds).
+  double seconds = 0, next_seconds = 0;
+  double ttft_seconds = 0;  // of that, until the first token: the backlog and what is missing
+  ChoiceReason reason = ChoiceReason::only;
 };
 
 // One per core; not shared between threads.
 class Policy {
  public:
   virtual ~Policy() = default;
-  // Index into `candidates`, which is not empty.
-  virtual size_t choose(std::span<const Candidate> candidates, const PlacementInput& input,
+  // `candidates` is not empty.
+  virtual Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                         Random& random) = 0;
 };
 

@@ -8,7 +8,7 @@ class RoundRobin final : public Policy {
  public:
   // Turns follow worker ids, not positions, so that a worker which comes or goes does not make
   // another one skip its turn.
-  size_t choose(std::span<const Candidate> candidates, const PlacementInput&,
+  Choice choose(std::span<const Candidate> candidates, const PlacementInput&,
                 Random& random) override {
     if (!started_) {
       started_ = true;
@@ -19,7 +19,10 @@ class RoundRobin final : public Policy {
       if (distance(candidates[i].worker) < distance(candidates[next].worker)) next = i;
     }
     last_ = candidates[next].worker;
-    return next;
+    Choice choice;
+    choice.index = next;
+    if (candidates.size() > 1) choice.reason = ChoiceReason::turn;
+    return choice;
   }
 
  private:

@@ -49,6 +49,7 @@ void fill(LoadReading& reading, const v1::Load& load) {
   reading.step_us = load.step_us();
   reading.kv_free = load.kv_free();
   reading.kv_total = load.kv_total();
+  reading.kv_cached = load.kv_cached();
 }
 
 // Turns what one session says into facts for the fleet's thread; load goes straight to its slot.

@@ -9,7 +9,7 @@ Candidate candidate(uint32_t worker, int64_t sequences = 0, uint64_t backlog = 0
   Candidate one;
   one.worker = worker;
   one.sequences = sequences;
-  one.reading.backlog_tokens = backlog;
+  one.backlog_tokens = static_cast<int64_t>(backlog);
   one.reading.prefill_tok_s = 1000;
   one.reading.step_us = 10'000;
   return one;
@@ -36,7 +36,7 @@ class PlacementTest : public ::testing::Test {
   Random random_{1};
   std::unique_ptr<Policy> policy_ = make_least_loaded();
   PlacementLimits limits_;
-  Placement placement_{{10, 1}, limits_};
+  Placement placement_{PlacementInput{.prompt_tokens = 10}, limits_};
   PlaceOn last_;
 };
 
@@ -110,9 +110,9 @@ TEST(LeastLoaded, PrefersTheShortestBacklogAndTheFewestSequences) {
   Random random(1);
   const std::vector<Candidate> by_backlog{candidate(0, 0, 5000), candidate(1, 0, 100),
                                           candidate(2, 0, 9000)};
-  EXPECT_EQ(policy->choose(by_backlog, {}, random), 1u);
+  EXPECT_EQ(policy->choose(by_backlog, {}, random).index, 1u);
   const std::vector<Candidate> by_sequences{candidate(0, 3), candidate(1, 2), candidate(2, 8)};
-  EXPECT_EQ(policy->choose(by_sequences, {}, random), 1u);
+  EXPECT_EQ(policy->choose(by_sequences, {}, random).index, 1u);
 }
 
 TEST(LeastLoaded, TiesSpread) {
@@ -120,7 +120,7 @@ TEST(LeastLoaded, TiesSpread) {
   Random random(1);
   const std::vector<Candidate> equal{candidate(0), candidate(1), candidate(2), candidate(3)};
   std::vector<int> hits(4);
-  for (int i = 0; i < 4000; i++) hits[policy->choose(equal, {}, random)]++;
+  for (int i = 0; i < 4000; i++) hits[policy->choose(equal, {}, random).index]++;
   for (const int count : hits) EXPECT_NEAR(count, 1000, 150);
 }
 
@@ -128,10 +128,10 @@ TEST(RoundRobin, TakesTurnsById) {
   const auto policy = make_round_robin();
   Random random(1);
   const std::vector<Candidate> all{candidate(2), candidate(5), candidate(9)};
-  const size_t first = policy->choose(all, {}, random);
-  EXPECT_EQ(policy->choose(all, {}, random), (first + 1) % 3);
-  EXPECT_EQ(policy->choose(all, {}, random), (first + 2) % 3);
-  EXPECT_EQ(policy->choose(all, {}, random), first);
+  const size_t first = policy->choose(all, {}, random).index;
+  EXPECT_EQ(policy->choose(all, {}, random).index, (first + 1) % 3);
+  EXPECT_EQ(policy->choose(all, {}, random).index, (first + 2) % 3);
+  EXPECT_EQ(policy->choose(all, {}, random).index, first);
 }
 
 TEST(Policies, UnknownNamesListTheKnown) {

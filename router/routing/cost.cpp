@@ -1,0 +1,59 @@
+#include "router/routing/cost.h"
+
+#include <algorithm>
+
+namespace bessemer {
+namespace {
+
+constexpr double kUnknownPrefillTokensPerSecond = 500;
+constexpr double kUnknownStepSeconds = 0.01;
+// Steps over which running sequences are counted as company (CLUSTER.md's H).
+constexpr double kHorizonSteps = 20;
+constexpr double kTieSeconds = 0.002;
+constexpr double kTieShare = 0.02;
+
+}  // namespace
+
+double prefill_speed(const Candidate& candidate) {
+  const double measured = candidate.reading.prefill_tok_s;
+  return measured > 0 ? measured : kUnknownPrefillTokensPerSecond;
+}
+
+double queue_seconds(const Candidate& candidate) {
+  return static_cast<double>(candidate.backlog_tokens) / prefill_speed(candidate);
+}
+
+double company_seconds(const Candidate& candidate) {
+  const double step =
+      candidate.reading.step_us > 0 ? candidate.reading.step_us * 1e-6 : kUnknownStepSeconds;
+  return static_cast<double>(candidate.sequences) * step * kHorizonSteps;
+}
+
+double tie_limit(double least) {
+  return least + std::max(kTieSeconds, least * kTieShare);
+}
+
+size_t least(std::span<const double> costs) {
+  return static_cast<size_t>(std::ranges::min_element(costs) - costs.begin());
+}
+
+double least_but(std::span<const double> costs, size_t but) {
+  double least = std::numeric_limits<double>::infinity();
+  for (size_t i = 0; i < costs.size(); i++) {
+    if (i != but) least = std::min(least, costs[i]);
+  }
+  return least;
+}
+
+size_t drawn_tie(std::span<const double> costs, double best, Random& random) {
+  const double limit = tie_limit(best);
+  const auto ties =
+      static_cast<uint64_t>(std::ranges::count_if(costs, [&](double one) { return one <= limit; }));
+  uint64_t pick = random.below(ties);
+  for (size_t i = 0; i < costs.size(); i++) {
+    if (costs[i] <= limit && pick-- == 0) return i;
+  }
+  return 0;
+}
+
+}  // namespace bessemer

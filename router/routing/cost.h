@@ -1,0 +1,27 @@
+// What a request costs on a worker, in seconds: the terms of which the policies' scores are made,
+// and how equal ones are told apart.
+#pragma once
+#include <cstddef>
+#include <span>
+
+#include "router/routing/policy.h"
+
+namespace bessemer {
+
+// Prompt tokens a second. Before a worker has measured itself: the order of magnitude of a small
+// model on a CPU; only ratios between workers matter then.
+double prefill_speed(const Candidate& candidate);
+// Until a new prompt's turn: the backlog at the worker's own speed.
+double queue_seconds(const Candidate& candidate);
+// What the running sequences cost the new one while it decodes.
+double company_seconds(const Candidate& candidate);
+
+// Costs this close to the least are equal to it: what they are made of is a report interval old.
+double tie_limit(double least);
+// Of costs: the position of the least (the first of equals); the least without one position,
+// infinite where there is no other; a random position among those that tie with `best`.
+size_t least(std::span<const double> costs);
+double least_but(std::span<const double> costs, size_t but);
+size_t drawn_tie(std::span<const double> costs, double best, Random& random);
+
+}  // namespace bessemer
