@@ -1,0 +1,38 @@
+// T2: once the last report has come, every router's index is what the workers' caches are, and what
+// it predicted of a prompt before was no more than there can have been.
+#pragma once
+#include <algorithm>
+
+#include "tests/sim/cluster.h"
+
+namespace bessemer::sim {
+
+class KnowsTheCaches final : public Checker {
+ public:
+  void on_idle(const Cluster& cluster) override {
+    for (uint32_t worker = 0; worker < cluster.workers().size(); ++worker) {
+      const NaiveIndex::Blocks there = blocks_of(cluster.workers()[worker]->scheduler());
+      for (const auto& router : cluster.routers()) {
+        const NaiveIndex::Blocks& known = router->index().of(worker);
+        expect(known == there, "of worker " + std::to_string(worker) + " " +
+                                   std::to_string(known.size()) + " blocks are known, it has " +
+                                   std::to_string(there.size()));
+      }
+    }
+  }
+
+ private:
+  static NaiveIndex::Blocks blocks_of(const Scheduler& scheduler) {
+    std::vector<KvChange> changes;
+    KvEventLog::State now;
+    size_t at = 0;
+    do {
+      at = scheduler.kv().events().scan(at, SIZE_MAX, changes, now);
+    } while (at != 0);
+    NaiveIndex::Blocks blocks;
+    for (const KvChange& change : changes) blocks.insert(change.hash);
+    return blocks;
+  }
+};
+
+}  // namespace bessemer::sim

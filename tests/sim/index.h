@@ -1,0 +1,40 @@
+// Which worker has which blocks, as WatchKv says: a set for each worker, exact and slow.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "bessemer/v1/cluster.pb.h"
+#include "common/block_hash.h"
+
+namespace bessemer::sim {
+
+class NaiveIndex {
+ public:
+  using Blocks = std::unordered_set<uint64_t>;
+
+  void apply(uint32_t worker, const v1::KvUpdate& update) {
+    if (sets_.size() <= worker) sets_.resize(worker + 1);
+    Blocks& blocks = sets_[worker];
+    if (update.reset()) blocks.clear();
+    for (const v1::KvRun& run : update.runs()) {
+      if (run.cleared()) blocks.clear();
+      for (const uint64_t hash : run.removed()) blocks.erase(hash);
+      blocks.insert(run.stored().begin(), run.stored().end());
+    }
+  }
+  // How many first blocks of a chain the worker has.
+  size_t matched(uint32_t worker, std::span<const BlockHash> blocks) const {
+    if (sets_.size() <= worker) return 0;
+    size_t count = 0;
+    while (count < blocks.size() && sets_[worker].contains(blocks[count].low)) ++count;
+    return count;
+  }
+  const Blocks& of(uint32_t worker) const { return sets_.at(worker); }
+
+ private:
+  std::vector<Blocks> sets_;
+};
+
+}  // namespace bessemer::sim

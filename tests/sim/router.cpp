@@ -1,0 +1,194 @@
+#include "tests/sim/router.h"
+
+#include <algorithm>
+#include <variant>
+
+#include "common/check.h"
+
+namespace bessemer::sim {
+
+// One worker as this router knows it, and the wire between them.
+class SimRouter::Link final : public WorkerEvents {
+ public:
+  Link(SimRouter& router, uint32_t worker, SimWorker& peer)
+      : router_(router), worker_(worker), peer_(peer), number_(peer.add_router(*this)) {}
+
+  void send(Offer offer) {
+    later([this, sent = std::move(offer)]() mutable { peer_.start(number_, std::move(sent)); });
+  }
+  int32_t block_tokens() const { return peer_.options().limits.groups[0].block_tokens; }
+
+  void admitted(uint64_t request) override {
+    later([this, request] { router_.admitted(request, worker_); });
+  }
+  void rejected(uint64_t request, v1::RejectReason reason, const std::string& detail) override {
+    later([this, request, reason, detail] { router_.rejected(request, worker_, reason, detail); });
+  }
+  void token(uint64_t request, int32_t offset, int32_t id) override {
+    later([this, request, offset, id] { router_.token(request, offset, id); });
+  }
+  void done(uint64_t request, const Usage& usage) override {
+    later([this, request, usage] { router_.done(request, worker_, usage); });
+  }
+  void load(const v1::LoadReport& report) override {
+    later([this, report] { heard(report); });
+  }
+  void cache(const v1::KvUpdate& update) override {
+    later([this, update] { router_.index_.apply(worker_, update); });
+  }
+
+  LoadSlot slot;
+
+ private:
+  void later(Timeline::Action action) {
+    router_.timeline_.after(router_.options_.latency, std::move(action));
+  }
+  void heard(const v1::LoadReport& report) {
+    LoadReading reading;
+    const v1::Load& load = report.pools(0);
+    reading.running = load.running();
+    reading.waiting = load.waiting();
+    reading.backlog_tokens = load.backlog_tokens();
+    reading.prefill_tok_s = load.prefill_tok_s();
+    reading.step_us = load.step_us();
+    reading.kv_free = load.kv_free();
+    reading.kv_total = load.kv_total();
+    reading.kv_cached = load.kv_cached();
+    reading.own_then = slot.own.load();
+    slot.reading.store(reading);
+  }
+
+  SimRouter& router_;
+  const uint32_t worker_;
+  SimWorker& peer_;
+  const size_t number_;
+};
+
+SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline& timeline)
+    : options_(options),
+      contender_(std::move(contender)),
+      timeline_(timeline),
+      random_(options.seed) {}
+
+SimRouter::~SimRouter() = default;
+
+void SimRouter::connect(SimWorker& worker) {
+  const auto id = static_cast<uint32_t>(links_.size());
+  links_.push_back(std::make_unique<Link>(*this, id, worker));
+}
+
+const LoadSlot& SimRouter::load(uint32_t worker) const {
+  return links_[worker]->slot;
+}
+
+void SimRouter::ask(Question question, Ended ended) {
+  const uint64_t request = question.request;
+  Live& live = live_[request];
+  live.input.prompt_tokens = static_cast<int64_t>(question.prompt.size());
+  live.input.session = question.session;
+  live.record.request = request;
+  live.record.asked_s = timeline_.seconds();
+  live.record.prompt = static_cast<int32_t>(question.prompt.size());
+  live.record.answer = question.answer.count;
+  live.ended = std::move(ended);
+  live.question = std::move(question);
+  if (const auto last = last_workers_.find(live.input.session); last != last_workers_.end()) {
+    live.input.last_worker = last->second;
+  }
+  live.placement = std::make_unique<Placement>(live.input, options_.limits);
+  place(request);
+}
+
+std::vector<Candidate> SimRouter::candidates(const Live& live) const {
+  std::vector<Candidate> all;
+  for (uint32_t worker = 0; worker < links_.size(); ++worker) {
+    const Link& link = *links_[worker];
+    Candidate one;
+    one.worker = worker;
+    one.reading = link.slot.reading.load();
+    one.sequences = link.slot.sequences(one.reading);
+    one.backlog_tokens = static_cast<int64_t>(one.reading.backlog_tokens);
+    one.block_tokens = link.block_tokens();
+    // The last row is always computed: it is the one that is drawn from.
+    const auto usable = static_cast<size_t>((live.input.prompt_tokens - 1) / one.block_tokens);
+    const std::span<const BlockHash> blocks(live.question.blocks);
+    const size_t found = index_.matched(worker, blocks.first(std::min(usable, blocks.size())));
+    one.matched_tokens = static_cast<int64_t>(found) * one.block_tokens;
+    all.push_back(one);
+  }
+  return all;
+}
+
+void SimRouter::place(uint64_t request) {
+  Live& live = live_.at(request);
+  const std::vector<Candidate> open = candidates(live);
+  if (contender_.follower) contender_.follower->asks(live.question.blocks, timeline_.now());
+  const PlacementStep step =
+      live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
+  if (const auto* on = std::get_if<PlaceOn>(&step)) return start_on(live, *on, open);
+  if (const auto* later = std::get_if<PlaceLater>(&step)) {
+    return timeline_.after(later->delay, [this, request] { place(request); });
+  }
+  end(request, Outcome::refused, std::get<PlaceRefused>(step).detail);
+}
+
+void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candidate>& open) {
+  const Candidate& where = open[on.worker];
+  live.record.worker = on.worker;
+  live.record.bounces = on.bounces;
+  live.record.predicted = static_cast<int32_t>(where.matched_tokens);
+  const auto best = std::ranges::max(open, {}, &Candidate::matched_tokens);
+  live.record.elsewhere = static_cast<int32_t>(best.matched_tokens);
+  if (contender_.follower) contender_.follower->placed(live.record.request, where, live.input);
+  if (live.input.session != 0) last_workers_[live.input.session] = on.worker;
+  Link& link = *links_[on.worker];
+  link.slot.own.fetch_add(1);
+  Offer offer;
+  offer.request = live.record.request;
+  offer.prompt = live.question.prompt;
+  offer.answer = live.question.answer;
+  offer.must_queue = on.must_queue;
+  link.send(std::move(offer));
+}
+
+void SimRouter::admitted(uint64_t request, uint32_t) {
+  live_.at(request).question.prompt.clear();  // it will not be sent again
+}
+
+void SimRouter::rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
+                         const std::string& detail) {
+  links_[worker]->slot.own.fetch_sub(1);
+  if (contender_.follower) contender_.follower->ended(request);
+  live_.at(request).placement->rejected(reason, detail, 0);
+  place(request);
+}
+
+void SimRouter::token(uint64_t request, int32_t offset, int32_t id) {
+  Live& live = live_.at(request);
+  Record& record = live.record;
+  const Segment& answer = live.question.answer;
+  const bool is_next = offset == record.received;
+  if (!is_next || id != token_at(answer.name, answer.begin + offset)) ++record.out_of_order;
+  if (record.received++ > 0) return;
+  record.first_s = timeline_.seconds();
+  if (contender_.follower) contender_.follower->first_token(request);
+}
+
+void SimRouter::done(uint64_t request, uint32_t worker, const Usage& usage) {
+  links_[worker]->slot.own.fetch_sub(1);
+  if (contender_.follower) contender_.follower->ended(request);
+  live_.at(request).record.cached = usage.cached;
+  end(request, Outcome::answered);
+}
+
+void SimRouter::end(uint64_t request, Outcome outcome, const std::string& refusal) {
+  const auto at = live_.find(request);
+  Live live = std::move(at->second);
+  live_.erase(at);
+  live.record.outcome = outcome;
+  live.record.refusal = refusal;
+  live.record.end_s = timeline_.seconds();
+  live.ended(live.record);
+}
+
+}  // namespace bessemer::sim

@@ -1,0 +1,86 @@
+// A router in virtual time: the real placement and policies, load slots and reports, over links with
+// a delay. What the product's router does around them (text, HTTP, sessions) takes no time here.
+//
+//   T1  Every question ends once: answered, or refused by the placement.
+//   T2  What the router knows of a worker is what the worker's reports have told it, as late as they
+//       come, and what it has sent itself.
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "router/routing/placement.h"
+#include "tests/sim/index.h"
+#include "tests/sim/record.h"
+#include "tests/sim/rivals/rival.h"
+#include "tests/sim/timeline.h"
+#include "tests/sim/worker.h"
+
+namespace bessemer::sim {
+
+struct RouterOptions {
+  PlacementLimits limits;
+  // Starts carry the policy's own estimate as a bound (two-phase admission).
+  bool admission = false;
+  Duration latency = std::chrono::microseconds(500);  // one way, to a worker
+  uint64_t seed = 1;
+};
+
+// One turn as it arrives.
+struct Question {
+  uint64_t request = 0;
+  uint64_t session = 0;  // 0: none
+  std::vector<int32_t> prompt;
+  std::vector<BlockHash> blocks;  // of the prompt's full blocks
+  Segment answer;
+};
+
+class SimRouter {
+ public:
+  SimRouter(const RouterOptions& options, Contender contender, Timeline& timeline);
+  ~SimRouter();
+
+  void connect(SimWorker& worker);
+  using Ended = std::function<void(const Record&)>;
+  void ask(Question question, Ended ended);
+
+  // For checks.
+  size_t under_way() const { return live_.size(); }
+  size_t worker_count() const { return links_.size(); }
+  const LoadSlot& load(uint32_t worker) const;
+  const NaiveIndex& index() const { return index_; }
+
+ private:
+  class Link;
+  struct Live {
+    Question question;
+    std::unique_ptr<Placement> placement;
+    PlacementInput input;
+    Record record;
+    Ended ended;
+  };
+
+  std::vector<Candidate> candidates(const Live& live) const;
+  void place(uint64_t request);
+  void start_on(Live& live, const PlaceOn& place, const std::vector<Candidate>& open);
+  void admitted(uint64_t request, uint32_t worker);
+  void rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
+                const std::string& detail);
+  void token(uint64_t request, int32_t offset, int32_t id);
+  void done(uint64_t request, uint32_t worker, const Usage& usage);
+  void end(uint64_t request, Outcome outcome, const std::string& refusal = "");
+
+  const RouterOptions options_;
+  const Contender contender_;
+  Timeline& timeline_;
+  Random random_;
+  std::deque<std::unique_ptr<Link>> links_;  // by worker
+  NaiveIndex index_;
+  std::unordered_map<uint64_t, Live> live_;
+  std::unordered_map<uint64_t, uint32_t> last_workers_;  // by session
+};
+
+}  // namespace bessemer::sim
