@@ -55,6 +55,7 @@ struct LoadReading {
   uint64_t backlog_tokens = 0;        // prompt tokens admitted and not computed
   float prefill_tok_s = 0;
   uint32_t step_us = 0;
+  float step_slope_s = 0;              // of step time by sequences (StepSlope); 0: not known
   uint32_t kv_free = 0, kv_total = 0;  // blocks
   uint32_t kv_cached = 0;              // of kv_free: kept by the prefix cache until needed
   uint64_t tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, resident_bytes = 0;
@@ -64,9 +65,13 @@ struct LoadReading {
 struct LoadSlot {
   SeqLock<LoadReading> reading;
   std::atomic<int64_t> own{0};  // choices of this router that the worker has now
-  // Prompt tokens that this router has sent there to be computed and that the reading does not
-  // contain yet: their attempts are not admitted, or were after it came.
-  std::atomic<int64_t> unreported{0};
+  // Prompt tokens admitted and not computed, as the worker said last: with a report, or when it
+  // admitted something of ours.
+  std::atomic<int64_t> said_backlog{0};
+  // Prompt tokens that this router has sent there to be computed and that no such number contains
+  // yet, since their attempts are not admitted. They count at once: else all that is placed between
+  // two reports would go to the same worker.
+  std::atomic<int64_t> unadmitted{0};
 
   // Sequences on the worker: other routers' as last reported, and our own as of now.
   int64_t sequences(const LoadReading& last) const {
@@ -75,8 +80,9 @@ struct LoadSlot {
     return others + own.load(std::memory_order_relaxed);
   }
   // Prompt tokens that are computed before those of a new request.
-  int64_t backlog(const LoadReading& last) const {
-    return static_cast<int64_t>(last.backlog_tokens) + unreported.load(std::memory_order_relaxed);
+  int64_t backlog() const {
+    return said_backlog.load(std::memory_order_relaxed) +
+           unadmitted.load(std::memory_order_relaxed);
   }
 };
 

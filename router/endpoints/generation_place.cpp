@@ -85,7 +85,7 @@ std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) c
     one.worker = id;
     one.reading = reading;
     one.sequences = worker.load->sequences(reading);
-    one.backlog_tokens = worker.load->backlog(reading);
+    one.backlog_tokens = worker.load->backlog();
     one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
     found.push_back(one);
   }

@@ -6,7 +6,7 @@ namespace bessemer {
 namespace {
 
 constexpr double kUnknownPrefillTokensPerSecond = 500;
-constexpr double kUnknownStepSeconds = 0.01;
+constexpr double kUnknownSlopeSeconds = 0.001;  // per step and sequence
 // Steps over which running sequences are counted as company (CLUSTER.md's H).
 constexpr double kHorizonSteps = 20;
 constexpr double kTieSeconds = 0.002;
@@ -19,14 +19,18 @@ double prefill_speed(const Candidate& candidate) {
   return measured > 0 ? measured : kUnknownPrefillTokensPerSecond;
 }
 
+double prefill_seconds(const Candidate& candidate, int64_t tokens) {
+  return static_cast<double>(tokens) / prefill_speed(candidate);
+}
+
 double queue_seconds(const Candidate& candidate) {
-  return static_cast<double>(candidate.backlog_tokens) / prefill_speed(candidate);
+  return prefill_seconds(candidate, candidate.backlog_tokens);
 }
 
 double company_seconds(const Candidate& candidate) {
-  const double step =
-      candidate.reading.step_us > 0 ? candidate.reading.step_us * 1e-6 : kUnknownStepSeconds;
-  return static_cast<double>(candidate.sequences) * step * kHorizonSteps;
+  const double slope =
+      candidate.reading.step_slope_s > 0 ? candidate.reading.step_slope_s : kUnknownSlopeSeconds;
+  return static_cast<double>(candidate.sequences) * slope * kHorizonSteps;
 }
 
 double tie_limit(double least) {

@@ -13,6 +13,8 @@ namespace bessemer {
 double prefill_speed(const Candidate& candidate);
 // Until a new prompt's turn: the backlog at the worker's own speed.
 double queue_seconds(const Candidate& candidate);
+// To compute this many of its prompt tokens.
+double prefill_seconds(const Candidate& candidate, int64_t tokens);
 // What the running sequences cost the new one while it decodes.
 double company_seconds(const Candidate& candidate);
 

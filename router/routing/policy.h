@@ -28,8 +28,9 @@ struct Candidate {
 struct PlacementInput {
   int64_t prompt_tokens = 0;
   int32_t choices = 1;
-  uint64_t session = 0;                 // what the requests of one conversation share; 0: not known
-  std::optional<uint32_t> last_worker;  // that of the session's last request
+  uint64_t prefix = 0;   // hash of the prompt's first block; 0: it has none
+  uint64_t session = 0;  // what the requests of one conversation share; 0: not known
+  std::optional<uint32_t> last_worker = std::nullopt;  // that of the session's last request
 };
 
 // Why this worker.
@@ -68,7 +69,10 @@ class Policy {
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name);
 std::vector<std::string> policy_names();
 
+std::unique_ptr<Policy> make_cache_aware();
+std::unique_ptr<Policy> make_consistent_hash();
 std::unique_ptr<Policy> make_least_loaded();
+std::unique_ptr<Policy> make_power_of_two();
 std::unique_ptr<Policy> make_round_robin();
 
 }  // namespace bessemer

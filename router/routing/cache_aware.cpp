@@ -1,0 +1,94 @@
+// The worker on which the request costs least, in seconds, its own wait and what it takes from
+// others together (CLUSTER.md, "Choosing a worker"):
+//
+//   backlog / P                        the prompts in front of it
+//   + (1 + lambda) missing / P         its own prompt, less what the worker's cache has of it
+//   + sigma H sequences                the company while it decodes
+//   + mu (1 + lambda) evicted / P      what has to leave the cache, to be computed again by others
+//
+// P is the worker's prefill speed; lambda the mean backlog of all in seconds, the price of prompt
+// tokens: 0 when idle, so that load is spread, large when prompts queue everywhere, so that hits
+// are protected.
+#include <algorithm>
+
+#include "router/routing/cost.h"
+
+namespace bessemer {
+namespace {
+
+constexpr double kRegret = 0.5;  // mu: half of what is evicted would not have been asked for again
+
+// Tokens of cached blocks that `tokens` new ones displace.
+int64_t evicted_tokens(const Candidate& candidate, int64_t tokens) {
+  const LoadReading& load = candidate.reading;
+  if (candidate.block_tokens <= 0 || load.kv_total == 0) return 0;
+  const int64_t needed = (tokens + candidate.block_tokens - 1) / candidate.block_tokens;
+  const int64_t unused = int64_t{load.kv_free} - load.kv_cached;
+  return std::clamp<int64_t>(needed - unused, 0, load.kv_cached) * candidate.block_tokens;
+}
+
+class CacheAware final : public Policy {
+ public:
+  Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
+                Random& random) override {
+    const double price = 1 + mean_queue(candidates);
+    costs_.clear();
+    cold_costs_.clear();
+    for (const auto& one : candidates) {
+      const double others = queue_seconds(one) + company_seconds(one);
+      costs_.push_back(others + price * own_seconds(one, missing(one, input)));
+      cold_costs_.push_back(others + price * own_seconds(one, input.prompt_tokens));
+    }
+    Choice choice = pick(candidates, input, random);
+    const Candidate& chosen = candidates[choice.index];
+    choice.seconds = costs_[choice.index];
+    choice.next_seconds = least_but(costs_, choice.index);
+    choice.ttft_seconds = queue_seconds(chosen) + prefill_seconds(chosen, missing(chosen, input));
+    return choice;
+  }
+
+ private:
+  static int64_t missing(const Candidate& one, const PlacementInput& input) {
+    return std::max<int64_t>(input.prompt_tokens - one.matched_tokens, 0);
+  }
+  static double own_seconds(const Candidate& one, int64_t tokens) {
+    return prefill_seconds(one, tokens) +
+           kRegret * prefill_seconds(one, evicted_tokens(one, tokens));
+  }
+  static double mean_queue(std::span<const Candidate> candidates) {
+    double sum = 0;
+    for (const auto& one : candidates) sum += queue_seconds(one);
+    return sum / static_cast<double>(candidates.size());
+  }
+
+  Choice pick(std::span<const Candidate> candidates, const PlacementInput& input, Random& random) {
+    Choice choice;
+    if (candidates.size() == 1) return choice;
+    const size_t best = least(costs_);
+    const double limit = tie_limit(costs_[best]);
+    for (size_t i = 0; i < candidates.size(); i++) {
+      if (input.last_worker != candidates[i].worker || costs_[i] > limit) continue;
+      choice.index = i;
+      choice.reason = i == best ? reason_of(candidates, best) : ChoiceReason::session;
+      return choice;
+    }
+    choice.index = drawn_tie(costs_, costs_[best], random);
+    choice.reason = choice.index == best ? reason_of(candidates, best) : ChoiceReason::tie;
+    return choice;
+  }
+  ChoiceReason reason_of(std::span<const Candidate> candidates, size_t best) const {
+    const size_t cold = least(cold_costs_);
+    const bool by_cache = candidates[best].matched_tokens > candidates[cold].matched_tokens;
+    return by_cache ? ChoiceReason::prefix : ChoiceReason::load;
+  }
+
+  std::vector<double> costs_, cold_costs_;  // if nobody had anything of the prompt
+};
+
+}  // namespace
+
+std::unique_ptr<Policy> make_cache_aware() {
+  return std::make_unique<CacheAware>();
+}
+
+}  // namespace bessemer

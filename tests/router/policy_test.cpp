@@ -1,0 +1,144 @@
+// What each policy chooses, and why.
+#include "router/routing/policy.h"
+
+#include <cmath>
+#include <map>
+
+#include <gtest/gtest.h>
+
+namespace bessemer {
+namespace {
+
+constexpr double kSpeed = 1000;  // prompt tokens a second
+
+Candidate worker(uint32_t id, int64_t backlog = 0, int64_t matched = 0) {
+  Candidate one;
+  one.worker = id;
+  one.backlog_tokens = backlog;
+  one.matched_tokens = matched;
+  one.block_tokens = 16;
+  one.reading.prefill_tok_s = kSpeed;
+  one.reading.step_slope_s = 0.001F;
+  one.reading.kv_total = one.reading.kv_free = 10'000;
+  return one;
+}
+
+PlacementInput prompt(int64_t tokens) {
+  PlacementInput input;
+  input.prompt_tokens = tokens;
+  return input;
+}
+
+class CacheAwareTest : public ::testing::Test {
+ protected:
+  Choice choose(const std::vector<Candidate>& candidates, const PlacementInput& input) {
+    return policy_->choose(candidates, input, random_);
+  }
+  std::unique_ptr<Policy> policy_ = make_cache_aware();
+  Random random_{1};
+};
+
+TEST_F(CacheAwareTest, GoesToThePrefixUnlessItsQueueIsLonger) {
+  const Choice hit = choose({worker(0), worker(1, 0, 3000)}, prompt(4000));
+  EXPECT_EQ(hit.index, 1u);
+  EXPECT_EQ(hit.reason, ChoiceReason::prefix);
+  EXPECT_NEAR(hit.ttft_seconds, 1, 1e-9);
+  EXPECT_NEAR(hit.seconds, 1, 1e-9);
+  EXPECT_NEAR(hit.next_seconds, 4, 1e-9);
+  const Choice moved = choose({worker(0), worker(1, 20'000, 3000)}, prompt(4000));
+  EXPECT_EQ(moved.index, 0u);
+  EXPECT_EQ(moved.reason, ChoiceReason::load);
+}
+
+// Four seconds to compute here, or three to wait and one to compute there: a tie while the others
+// are idle, the prefix's when everybody's backlog makes prompt tokens dear.
+TEST_F(CacheAwareTest, ProtectsHitsWhenAllAreBusy) {
+  const auto busy = [](int64_t backlog) {
+    return std::vector{worker(0, backlog), worker(1, backlog + 3500, 3000),
+                       worker(2, backlog + 3500), worker(3, backlog + 3500)};
+  };
+  EXPECT_EQ(choose({worker(0), worker(1, 3500, 3000)}, prompt(4000)).index, 1u)
+      << "lambda is 1.75 already";
+  EXPECT_EQ(choose({worker(0), worker(1, 9500, 3000), worker(2), worker(3), worker(4), worker(5)},
+                   prompt(4000))
+                    .index %
+                5,
+            0u);
+  EXPECT_EQ(choose(busy(30'000), prompt(4000)).index, 1u);
+}
+
+TEST_F(CacheAwareTest, CountsWhatItWouldEvict) {
+  Candidate full = worker(0), roomy = worker(1);
+  full.reading.kv_free = full.reading.kv_cached = 1000;  // all that is free is cache
+  const Choice choice = choose({full, roomy}, prompt(1600));
+  EXPECT_EQ(choice.index, 1u);
+  EXPECT_NEAR(choice.next_seconds - choice.seconds, 0.5 * 1.6, 1e-9);
+}
+
+TEST_F(CacheAwareTest, CountsTheCompanyAtItsMeasuredPrice) {
+  Candidate crowded = worker(0), costly = worker(1);
+  crowded.sequences = 100;
+  crowded.reading.step_slope_s = 0.00001F;  // a GPU's
+  costly.sequences = 4;
+  costly.reading.step_slope_s = 0.005F;  // a CPU's
+  EXPECT_EQ(choose({crowded, costly}, prompt(10)).index, 0u);
+}
+
+TEST_F(CacheAwareTest, TiesGoToTheSessionThenAreDrawn) {
+  PlacementInput input = prompt(100);
+  input.last_worker = 2;
+  const std::vector<Candidate> equal{worker(0), worker(1), worker(2), worker(3)};
+  const Choice kept = choose(equal, input);
+  EXPECT_EQ(kept.index, 2u);
+  EXPECT_EQ(kept.reason, ChoiceReason::session);
+  input.last_worker = 9;  // gone
+  std::map<size_t, int> hits;
+  for (int i = 0; i < 4000; i++) hits[choose(equal, input).index]++;
+  for (const auto& [index, count] : hits) EXPECT_NEAR(count, 1000, 150) << index;
+  input.last_worker = 2;
+  EXPECT_EQ(choose({worker(0), worker(2, 1000)}, input).index, 0u) << "no tie: a second's wait";
+}
+
+TEST_F(CacheAwareTest, OneAloneHasNoRival) {
+  const Choice choice = choose({worker(4)}, prompt(10));
+  EXPECT_EQ(choice.reason, ChoiceReason::only);
+  EXPECT_TRUE(std::isinf(choice.next_seconds));
+}
+
+TEST(PowerOfTwo, TakesTheBetterOfTwo) {
+  const auto policy = make_power_of_two();
+  Random random(1);
+  std::vector<int> hits(3);
+  const std::vector<Candidate> three{worker(0, 0), worker(1, 5000), worker(2, 9000)};
+  for (int i = 0; i < 3000; i++) hits[policy->choose(three, prompt(10), random).index]++;
+  EXPECT_NEAR(hits[0], 2000, 150) << "in two of three draws";
+  EXPECT_NEAR(hits[1], 1000, 150);
+  EXPECT_EQ(hits[2], 0);
+}
+
+TEST(ConsistentHash, KeepsSessionsAndMovesFewWhenAWorkerGoes) {
+  const auto policy = make_consistent_hash();
+  Random random(1);
+  std::vector<Candidate> all;
+  for (uint32_t id = 0; id < 10; id++) all.push_back(worker(id, 1000 * id));
+  std::vector<Candidate> fewer(all.begin(), all.end() - 1);
+  int moved = 0;
+  std::map<size_t, int> hits;
+  for (uint64_t session = 1; session <= 10'000; session++) {
+    PlacementInput input = prompt(10);
+    input.session = session;
+    const size_t first = policy->choose(all, input, random).index;
+    hits[first]++;
+    EXPECT_EQ(policy->choose(all, input, random).index, first);
+    const size_t then = policy->choose(fewer, input, random).index;
+    if (first != 9) {
+      EXPECT_EQ(then, first);
+    }
+    moved += then != first;
+  }
+  EXPECT_NEAR(moved, 1000, 150);
+  for (const auto& [index, count] : hits) EXPECT_NEAR(count, 1000, 150) << index;
+}
+
+}  // namespace
+}  // namespace bessemer
