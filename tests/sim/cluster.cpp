@@ -3,22 +3,13 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "router/cluster/prefix_chain.h"
 
 namespace bessemer::sim {
 namespace {
 
 // After the last turn: longer than any report is on its way.
 constexpr Duration kSettle = std::chrono::seconds(1);
-
-std::vector<BlockHash> blocks_of(const EngineOptions& engine, std::span<const int32_t> tokens) {
-  std::vector<BlockHash> blocks;
-  BlockHash parent = chain_root(engine.hash_domain, "");
-  for (size_t end = kBlockTokens; end <= tokens.size(); end += kBlockTokens) {
-    parent = engine.block_hash(parent, tokens.subspan(end - kBlockTokens, kBlockTokens));
-    blocks.push_back(parent);
-  }
-  return blocks;
-}
 
 }  // namespace
 
@@ -63,13 +54,14 @@ void Cluster::ask(size_t conversation, size_t number) {
   const size_t prompt = tokens.size();
   const std::vector<int32_t> answer = tokens_of(std::span(&turn.answer, 1));
   tokens.insert(tokens.end(), answer.begin(), answer.end());
-  const std::vector<BlockHash> all = blocks_of(options_.worker.engine, tokens);
+  const uint64_t domain = options_.worker.engine.hash_domain;
+  const std::vector<uint64_t> all = prefix_chain(domain, "", tokens, kBlockTokens);
   tokens.resize(prompt);
   Question question;
+  question.blocks = prefix_chain(domain, "", tokens, kBlockTokens);
   question.request = ++last_request_;
   question.session = workload_.conversations[conversation].turns.size() > 1 ? conversation + 1 : 0;
   question.prompt = std::move(tokens);
-  question.blocks.assign(all.begin(), all.begin() + static_cast<ptrdiff_t>(prompt / kBlockTokens));
   question.answer = turn.answer;
   const int32_t known = note_blocks(question.blocks, all);
   const auto fresh = static_cast<int32_t>(prompt) - known;
@@ -82,10 +74,10 @@ void Cluster::ask(size_t conversation, size_t number) {
 }
 
 // How many tokens of the prompt some earlier turn has had in the same place.
-int32_t Cluster::note_blocks(std::span<const BlockHash> prompt, std::span<const BlockHash> all) {
-  const auto first_new = std::ranges::find_if(
-      prompt, [&](const BlockHash& block) { return !seen_.contains(block.low); });
-  for (const BlockHash& block : all) seen_.insert(block.low);
+int32_t Cluster::note_blocks(std::span<const uint64_t> prompt, std::span<const uint64_t> all) {
+  const auto first_new =
+      std::ranges::find_if(prompt, [&](uint64_t block) { return !seen_.contains(block); });
+  seen_.insert(all.begin(), all.end());
   return static_cast<int32_t>(first_new - prompt.begin()) * kBlockTokens;
 }
 

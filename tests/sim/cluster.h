@@ -72,7 +72,7 @@ class Cluster {
 
   void ask(size_t conversation, size_t turn);
   void ended(size_t conversation, size_t turn, Record record);
-  int32_t note_blocks(std::span<const BlockHash> prompt, std::span<const BlockHash> all);
+  int32_t note_blocks(std::span<const uint64_t> prompt, std::span<const uint64_t> all);
   void tick();
 
   const ClusterOptions options_;

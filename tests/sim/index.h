@@ -1,4 +1,5 @@
-// Which worker has which blocks, as WatchKv says: a set for each worker, exact and slow.
+// Which worker has which blocks, as WatchKv says: a set for each worker, exact and slow. The oracle of
+// the router's own index.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -6,7 +7,6 @@
 #include <vector>
 
 #include "bessemer/v1/cluster.pb.h"
-#include "common/block_hash.h"
 
 namespace bessemer::sim {
 
@@ -25,10 +25,10 @@ class NaiveIndex {
     }
   }
   // How many first blocks of a chain the worker has.
-  size_t matched(uint32_t worker, std::span<const BlockHash> blocks) const {
+  size_t matched(uint32_t worker, std::span<const uint64_t> blocks) const {
     if (sets_.size() <= worker) return 0;
     size_t count = 0;
-    while (count < blocks.size() && sets_[worker].contains(blocks[count].low)) ++count;
+    while (count < blocks.size() && sets_[worker].contains(blocks[count])) ++count;
     return count;
   }
   const Blocks& of(uint32_t worker) const { return sets_.at(worker); }

@@ -26,9 +26,9 @@ PlacementInput prompt(int64_t blocks) {
   return input;
 }
 
-std::vector<BlockHash> blocks(uint64_t first, size_t count) {
-  std::vector<BlockHash> hashes;
-  for (size_t i = 0; i < count; ++i) hashes.push_back({first + i, 0});
+std::vector<uint64_t> blocks(uint64_t first, size_t count) {
+  std::vector<uint64_t> hashes;
+  for (size_t i = 0; i < count; ++i) hashes.push_back(first + i);
   return hashes;
 }
 
@@ -39,7 +39,7 @@ class RivalTest : public ::testing::Test {
     return rival.policy->choose(candidates, input, random_).index;
   }
   void place(Contender& rival, uint64_t request, const Candidate& where,
-             const std::vector<BlockHash>& hashes) {
+             const std::vector<uint64_t>& hashes) {
     rival.follower->asks(hashes, now_);
     rival.follower->placed(request, where, prompt(static_cast<int64_t>(hashes.size())));
   }
@@ -101,10 +101,10 @@ TEST_F(RivalTest, SglangFollowsItsTreeAboveTheThreshold) {
   rival.follower->asks(blocks(100, 10), now_);
   EXPECT_EQ(choose(rival, workers, prompt(10)), 1u);
   auto a_third = blocks(100, 4);
-  for (const BlockHash& other : blocks(700, 6)) a_third.push_back(other);
+  for (const uint64_t other : blocks(700, 6)) a_third.push_back(other);
   rival.follower->asks(a_third, now_);
   EXPECT_EQ(choose(rival, workers, prompt(10)), 1u) << "0.4 of it";
-  a_third[3].low = 1;
+  a_third[3] = 1;
   rival.follower->asks(a_third, now_);
   EXPECT_EQ(choose(rival, workers, prompt(10)), 0u) << "0.3 of it: to the smallest tree";
 }

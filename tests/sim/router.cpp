@@ -11,15 +11,20 @@ namespace bessemer::sim {
 class SimRouter::Link final : public WorkerEvents {
  public:
   Link(SimRouter& router, uint32_t worker, SimWorker& peer)
-      : router_(router), worker_(worker), peer_(peer), number_(peer.add_router(*this)) {}
+      : router_(router),
+        worker_(worker),
+        peer_(peer),
+        number_(peer.add_router(*this)),
+        mirror_(router.index_, worker) {
+    mirror_.expect(peer.incarnation());
+  }
 
   void send(Offer offer) {
     later([this, sent = std::move(offer)]() mutable { peer_.start(number_, std::move(sent)); });
   }
-  int32_t block_tokens() const { return peer_.options().limits.groups[0].block_tokens; }
 
-  void admitted(uint64_t request) override {
-    later([this, request] { router_.admitted(request, worker_); });
+  void admitted(uint64_t request, const Admitted& admitted) override {
+    later([this, request, admitted] { router_.admitted(request, worker_, admitted); });
   }
   void rejected(uint64_t request, v1::RejectReason reason, const std::string& detail) override {
     later([this, request, reason, detail] { router_.rejected(request, worker_, reason, detail); });
@@ -34,7 +39,13 @@ class SimRouter::Link final : public WorkerEvents {
     later([this, report] { heard(report); });
   }
   void cache(const v1::KvUpdate& update) override {
-    later([this, update] { router_.index_.apply(worker_, update); });
+    later([this, update] {
+      // The stream never breaks here, so there is nothing to begin anew.
+      CHECK(mirror_.apply(update) == KvMirror::Verdict::applied);
+      while (router_.index_.tidy()) {
+      }
+      router_.oracle_.apply(worker_, update);
+    });
   }
 
   LoadSlot slot;
@@ -54,21 +65,27 @@ class SimRouter::Link final : public WorkerEvents {
     reading.kv_free = load.kv_free();
     reading.kv_total = load.kv_total();
     reading.kv_cached = load.kv_cached();
+    if (load.backlog_tokens() == 0) slope_.observe(load.running(), load.step_us() * 1e-6);
+    reading.step_slope_s = static_cast<float>(slope_.seconds());
     reading.own_then = slot.own.load();
     slot.reading.store(reading);
+    slot.said_backlog.store(static_cast<int64_t>(load.backlog_tokens()));
   }
 
   SimRouter& router_;
   const uint32_t worker_;
   SimWorker& peer_;
   const size_t number_;
+  KvMirror mirror_;
+  StepSlope slope_;
 };
 
 SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline& timeline)
     : options_(options),
       contender_(std::move(contender)),
       timeline_(timeline),
-      random_(options.seed) {}
+      random_(options.seed),
+      index_(1, options.seed) {}
 
 SimRouter::~SimRouter() = default;
 
@@ -92,14 +109,13 @@ void SimRouter::ask(Question question, Ended ended) {
   live.record.answer = question.answer.count;
   live.ended = std::move(ended);
   live.question = std::move(question);
-  if (const auto last = last_workers_.find(live.input.session); last != last_workers_.end()) {
-    live.input.last_worker = last->second;
-  }
+  live.input.prefix = live.question.blocks.empty() ? 0 : live.question.blocks.front();
+  live.input.last_worker = sessions_.worker_of(live.input.session);
   live.placement = std::make_unique<Placement>(live.input, options_.limits);
   place(request);
 }
 
-std::vector<Candidate> SimRouter::candidates(const Live& live) const {
+std::vector<Candidate> SimRouter::candidates(const Live& live) {
   std::vector<Candidate> all;
   for (uint32_t worker = 0; worker < links_.size(); ++worker) {
     const Link& link = *links_[worker];
@@ -107,16 +123,24 @@ std::vector<Candidate> SimRouter::candidates(const Live& live) const {
     one.worker = worker;
     one.reading = link.slot.reading.load();
     one.sequences = link.slot.sequences(one.reading);
-    one.backlog_tokens = static_cast<int64_t>(one.reading.backlog_tokens);
-    one.block_tokens = link.block_tokens();
-    // The last row is always computed: it is the one that is drawn from.
-    const auto usable = static_cast<size_t>((live.input.prompt_tokens - 1) / one.block_tokens);
-    const std::span<const BlockHash> blocks(live.question.blocks);
-    const size_t found = index_.matched(worker, blocks.first(std::min(usable, blocks.size())));
-    one.matched_tokens = static_cast<int64_t>(found) * one.block_tokens;
+    one.backlog_tokens = link.slot.backlog();
+    one.block_tokens = kBlockTokens;
     all.push_back(one);
   }
+  match(live, all);
   return all;
+}
+
+void SimRouter::match(const Live& live, std::vector<Candidate>& all) {
+  std::vector<KvMatch> matches;
+  index_.match(0, live.question.blocks, matches);
+  for (const KvMatch& match : matches) {
+    all[match.worker].matched_tokens = int64_t{match.blocks} * kBlockTokens;
+  }
+  for (const Candidate& one : all) {
+    const auto blocks = static_cast<int64_t>(oracle_.matched(one.worker, live.question.blocks));
+    wrong_matches_ += one.matched_tokens == blocks * kBlockTokens ? 0 : 1;
+  }
 }
 
 void SimRouter::place(uint64_t request) {
@@ -140,26 +164,38 @@ void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candid
   const auto best = std::ranges::max(open, {}, &Candidate::matched_tokens);
   live.record.elsewhere = static_cast<int32_t>(best.matched_tokens);
   if (contender_.follower) contender_.follower->placed(live.record.request, where, live.input);
-  if (live.input.session != 0) last_workers_[live.input.session] = on.worker;
+  sessions_.note(live.input.session, on.worker);
   Link& link = *links_[on.worker];
   link.slot.own.fetch_add(1);
+  live.unadmitted = live.input.prompt_tokens - where.matched_tokens;
+  link.slot.unadmitted.fetch_add(live.unadmitted);
   Offer offer;
   offer.request = live.record.request;
   offer.prompt = live.question.prompt;
   offer.answer = live.question.answer;
+  offer.matched_tokens = where.matched_tokens;
+  if (options_.admission) offer.max_est_ttft_us = on.max_est_ttft_us;
   offer.must_queue = on.must_queue;
   link.send(std::move(offer));
 }
 
-void SimRouter::admitted(uint64_t request, uint32_t) {
-  live_.at(request).question.prompt.clear();  // it will not be sent again
+void SimRouter::admitted(uint64_t request, uint32_t worker, const Admitted& admitted) {
+  Live& live = live_.at(request);
+  LoadSlot& slot = links_[worker]->slot;
+  slot.unadmitted.fetch_sub(std::exchange(live.unadmitted, 0));
+  slot.said_backlog.store(admitted.backlog_tokens + live.input.prompt_tokens -
+                          admitted.matched_tokens);
+  live.question.prompt.clear();  // it will not be sent again
 }
 
 void SimRouter::rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
                          const std::string& detail) {
-  links_[worker]->slot.own.fetch_sub(1);
+  Live& live = live_.at(request);
+  LoadSlot& slot = links_[worker]->slot;
+  slot.own.fetch_sub(1);
+  slot.unadmitted.fetch_sub(std::exchange(live.unadmitted, 0));
   if (contender_.follower) contender_.follower->ended(request);
-  live_.at(request).placement->rejected(reason, detail, 0);
+  live.placement->rejected(reason, detail, 0);
   place(request);
 }
 

@@ -1,5 +1,5 @@
-// A router in virtual time: the real placement and policies, load slots and reports, over links with
-// a delay. What the product's router does around them (text, HTTP, sessions) takes no time here.
+// A router in virtual time: the real placement and policies, index of the caches, load slots and
+// sessions, over links with a delay. What the product's router does around them (text, HTTP, sessions) takes no time here.
 //
 //   T1  Every question ends once: answered, or refused by the placement.
 //   T2  What the router knows of a worker is what the worker's reports have told it, as late as they
@@ -12,6 +12,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "router/cluster/kv_mirror.h"
+#include "router/cluster/session_table.h"
+#include "router/cluster/step_slope.h"
 #include "router/routing/placement.h"
 #include "tests/sim/index.h"
 #include "tests/sim/record.h"
@@ -34,7 +37,7 @@ struct Question {
   uint64_t request = 0;
   uint64_t session = 0;  // 0: none
   std::vector<int32_t> prompt;
-  std::vector<BlockHash> blocks;  // of the prompt's full blocks
+  std::vector<uint64_t> blocks;  // of the prompt (prefix_chain)
   Segment answer;
 };
 
@@ -51,7 +54,10 @@ class SimRouter {
   size_t under_way() const { return live_.size(); }
   size_t worker_count() const { return links_.size(); }
   const LoadSlot& load(uint32_t worker) const;
-  const NaiveIndex& index() const { return index_; }
+  const KvIndex& index() const { return index_; }
+  const NaiveIndex& oracle() const { return oracle_; }
+  // Matches in which the index and its oracle differed.
+  uint64_t wrong_matches() const { return wrong_matches_; }
 
  private:
   class Link;
@@ -59,14 +65,16 @@ class SimRouter {
     Question question;
     std::unique_ptr<Placement> placement;
     PlacementInput input;
+    int64_t unadmitted = 0;  // its tokens in the slot's count
     Record record;
     Ended ended;
   };
 
-  std::vector<Candidate> candidates(const Live& live) const;
+  std::vector<Candidate> candidates(const Live& live);
+  void match(const Live& live, std::vector<Candidate>& all);
   void place(uint64_t request);
   void start_on(Live& live, const PlaceOn& place, const std::vector<Candidate>& open);
-  void admitted(uint64_t request, uint32_t worker);
+  void admitted(uint64_t request, uint32_t worker, const Admitted& admitted);
   void rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
                 const std::string& detail);
   void token(uint64_t request, int32_t offset, int32_t id);
@@ -78,9 +86,11 @@ class SimRouter {
   Timeline& timeline_;
   Random random_;
   std::deque<std::unique_ptr<Link>> links_;  // by worker
-  NaiveIndex index_;
+  KvIndex index_;
+  NaiveIndex oracle_;
+  SessionTable sessions_;
+  uint64_t wrong_matches_ = 0;
   std::unordered_map<uint64_t, Live> live_;
-  std::unordered_map<uint64_t, uint32_t> last_workers_;  // by session
 };
 
 }  // namespace bessemer::sim

@@ -54,7 +54,22 @@ size_t SimWorker::add_router(WorkerEvents& events) {
   return routers_.size() - 1;
 }
 
+// The second phase of admission, as worker/service has it.
+bool SimWorker::is_too_slow(const Offer& offer) const {
+  const EngineStats stats = scheduler_.stats();
+  if (offer.must_queue || offer.max_est_ttft_us == 0 || stats.prefill_tokens_per_s <= 0) {
+    return false;
+  }
+  const int64_t missing = static_cast<int64_t>(offer.prompt.size()) - offer.matched_tokens;
+  const double seconds =
+      static_cast<double>(stats.backlog_tokens + missing) / stats.prefill_tokens_per_s;
+  return seconds * 1e6 > static_cast<double>(offer.max_est_ttft_us);
+}
+
 void SimWorker::start(size_t router, Offer offer) {
+  if (is_too_slow(offer)) {
+    return routers_[router].events->rejected(offer.request, v1::REJECT_TOO_SLOW, "too slow");
+  }
   const AttemptId id{++last_attempt_};
   attempts_.emplace(id, Attempt{router, offer.request, offer.answer});
   Request request;
@@ -127,7 +142,7 @@ void SimWorker::deliver() {
     CHECK(at != attempts_.end());
     const uint64_t request = at->second.request;
     WorkerEvents& events = *routers_[at->second.router].events;
-    if (std::holds_alternative<Admitted>(event.what)) events.admitted(request);
+    if (const auto* yes = std::get_if<Admitted>(&event.what)) events.admitted(request, *yes);
     if (const auto* no = std::get_if<Rejected>(&event.what)) {
       events.rejected(request, reason_of(no->reason), no->detail);
     }

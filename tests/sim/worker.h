@@ -38,6 +38,7 @@ struct Offer {
   uint64_t request = 0;  // the router's name for it
   std::vector<int32_t> prompt;
   Segment answer;
+  int64_t matched_tokens = 0;    // of the prompt, in the worker's cache as the router believes
   uint64_t max_est_ttft_us = 0;  // 0: no limit
   bool must_queue = false;
 };
@@ -46,7 +47,7 @@ struct Offer {
 class WorkerEvents {
  public:
   virtual ~WorkerEvents() = default;
-  virtual void admitted(uint64_t request) = 0;
+  virtual void admitted(uint64_t request, const Admitted& admitted) = 0;
   virtual void rejected(uint64_t request, v1::RejectReason reason, const std::string& detail) = 0;
   virtual void token(uint64_t request, int32_t offset, int32_t id) = 0;
   virtual void done(uint64_t request, const Usage& usage) = 0;
@@ -67,6 +68,7 @@ class SimWorker {
 
   const Scheduler& scheduler() const { return scheduler_; }
   const WorkerOptions& options() const { return options_; }
+  uint64_t incarnation() const { return incarnation_; }
   uint64_t prompt_tokens_computed() const { return scheduler_.stats().tokens_prefilled; }
 
  private:
@@ -85,6 +87,7 @@ class SimWorker {
     int32_t prompt = 0, length = 0;  // tokens
   };
 
+  bool is_too_slow(const Offer& offer) const;
   void pump();
   void finish(const StepPlan& plan);
   StepWork work_of(const StepPlan& plan);

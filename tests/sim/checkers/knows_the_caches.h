@@ -1,5 +1,5 @@
-// T2: once the last report has come, every router's index is what the workers' caches are, and what
-// it predicted of a prompt before was no more than there can have been.
+// T2: once the last report has come, every router's index is what the workers' caches are; and every
+// match until then was that of the index's oracle, a plain set fed by the same reports.
 #pragma once
 #include <algorithm>
 
@@ -13,10 +13,17 @@ class KnowsTheCaches final : public Checker {
     for (uint32_t worker = 0; worker < cluster.workers().size(); ++worker) {
       const NaiveIndex::Blocks there = blocks_of(cluster.workers()[worker]->scheduler());
       for (const auto& router : cluster.routers()) {
-        const NaiveIndex::Blocks& known = router->index().of(worker);
-        expect(known == there, "of worker " + std::to_string(worker) + " " +
-                                   std::to_string(known.size()) + " blocks are known, it has " +
+        const NaiveIndex::Blocks& known = router->oracle().of(worker);
+        const std::string who = "of worker " + std::to_string(worker) + " ";
+        expect(known == there, who + std::to_string(known.size()) + " blocks are known, it has " +
                                    std::to_string(there.size()));
+        uint64_t digest = 0;
+        for (const uint64_t hash : there) digest ^= hash;
+        expect(router->index().count(worker) == there.size() &&
+                   router->index().digest(worker) == digest,
+               who + "the index has other blocks than it has");
+        expect(router->wrong_matches() == 0,
+               std::to_string(router->wrong_matches()) + " matches were not the oracle's");
       }
     }
   }

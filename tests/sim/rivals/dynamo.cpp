@@ -35,9 +35,8 @@ class Dynamo final : public Policy, public Follower {
     return choice;
   }
 
-  void asks(std::span<const BlockHash> blocks, TimePoint) override {
-    asked_.clear();
-    for (const BlockHash& block : blocks) asked_.push_back(block.low);
+  void asks(std::span<const uint64_t> blocks, TimePoint) override {
+    asked_.assign(blocks.begin(), blocks.end());
   }
   void placed(uint64_t request, const Candidate& where, const PlacementInput& input) override {
     Live live{where.worker, input.prompt_tokens - where.matched_tokens, asked_};

@@ -16,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "common/block_hash.h"
 #include "common/clock.h"
 #include "common/status.h"
 #include "router/routing/policy.h"
@@ -28,8 +27,8 @@ namespace bessemer::sim {
 class Follower {
  public:
   virtual ~Follower() = default;
-  // The hashes of the prompt's full blocks; valid until the next call.
-  virtual void asks(std::span<const BlockHash> blocks, TimePoint now) = 0;
+  // The hashes of the prompt's full blocks (prefix_chain).
+  virtual void asks(std::span<const uint64_t> blocks, TimePoint now) = 0;
   virtual void placed(uint64_t request, const Candidate& where, const PlacementInput& input) = 0;
   virtual void first_token(uint64_t request) = 0;
   virtual void ended(uint64_t request) = 0;

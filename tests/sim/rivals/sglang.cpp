@@ -61,10 +61,9 @@ class Sglang final : public Policy, public Follower {
     return choice;
   }
 
-  void asks(std::span<const BlockHash> blocks, TimePoint now) override {
+  void asks(std::span<const uint64_t> blocks, TimePoint now) override {
     now_ = now;
-    asked_.clear();
-    for (const BlockHash& block : blocks) asked_.push_back(block.low);
+    asked_.assign(blocks.begin(), blocks.end());
   }
   void placed(uint64_t request, const Candidate& where, const PlacementInput& input) override {
     Sent& sent = workers_[where.worker];
