@@ -1,6 +1,7 @@
 // The simulator: its invariants over every policy and many shapes of cluster, and what routing must
 // be good for. BESSEMER_SIM_SEEDS seeds from BESSEMER_SIM_FIRST on; a failing one is printed.
 #include <algorithm>
+#include <filesystem>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -165,6 +166,40 @@ TEST(RoutingSim, AnOverloadedClusterRefusesAndRecovers) {
   const Figures figures = figures_of(*run(options, workload), {});
   EXPECT_GT(figures.refused, 0u);
   EXPECT_GT(figures.answered, 40u);
+}
+
+// Means over two seeds, of one policy.
+Figures figures_on(const std::string& policy, const bench::Trace& trace, double speed,
+                   size_t requests) {
+  std::vector<Figures> runs;
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    const Workload workload = workload_of(trace, "mooncake", {speed, requests, seed});
+    ClusterOptions options;
+    options.policy = policy;
+    options.seed = seed;
+    options.worker = worker_options(1024);
+    options.worker.engine.max_waiting = kNoQueueBound;
+    runs.push_back(figures_of(*run(options, workload), {}));
+  }
+  return mean_of(runs);
+}
+
+TEST(RoutingSim, CacheAwareAnswersFirstOnARecordedTrace) {
+  const std::string file = "../shared/data/traces/mooncake_synthetic.jsonl";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is missing";
+  const auto trace = bench::read_trace(file);
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  const Figures ours = figures_on("cache_aware", *trace, 1.4, 800);
+  EXPECT_GT(ours.goodput, 0.8);
+  for (const std::string& rival : contender_names()) {
+    if (rival == "cache_aware") continue;
+    const Figures theirs = figures_on(rival, *trace, 1.4, 800);
+    EXPECT_LT(ours.ttft_mean_s, theirs.ttft_mean_s) << rival;
+    if (rival == "round_robin") {
+      EXPECT_GT(ours.hit_rate, 1.2 * theirs.hit_rate);
+      EXPECT_LT(ours.recomputed_mtok, 0.8 * theirs.recomputed_mtok);
+    }
+  }
 }
 
 }  // namespace

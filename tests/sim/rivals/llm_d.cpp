@@ -69,9 +69,9 @@ class LlmD final : public Policy {
   void rank_by_age(std::span<const Candidate> candidates) {
     order_.clear();
     for (const Candidate& one : candidates) order_.push_back(one.worker);
-    std::ranges::stable_sort(order_, {}, [&](uint32_t worker) {
+    std::ranges::sort(order_, {}, [&](uint32_t worker) {
       const auto at = last_cold_.find(worker);
-      return at == last_cold_.end() ? 0 : at->second;
+      return std::pair(at == last_cold_.end() ? 0 : at->second, worker);
     });
   }
   double cold_score(const Candidate& one) const {
