@@ -26,10 +26,13 @@ struct RouterConfig {
   int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
 
   // Workers
-  std::vector<std::string> workers;     // host:port of each
-  std::string policy = "least_loaded";  // least_loaded, round_robin
-  int32_t lanes = 0;                    // sessions per worker; 0: min(cores, 4)
-  int32_t max_waiting = 1024;           // requests that wait for a worker; beyond it: 429
+  std::vector<std::string> workers;  // host:port of each
+  // How a worker is chosen (router/routing): cache_aware, least_loaded, power_of_two,
+  // consistent_hash, round_robin.
+  std::string policy = "cache_aware";
+  bool decision_headers = false;  // x-bessemer-decision in answers to requests that have it
+  int32_t lanes = 0;              // sessions per worker; 0: min(cores, 4)
+  int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
 
   std::string cache_dir;  // where vocabularies are kept by hash; empty: not kept
 };

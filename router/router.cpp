@@ -92,6 +92,7 @@ class RouterImpl final : public Router {
     context_.options.request_timeout = milliseconds(config.request_timeout_ms);
     context_.options.max_waiting = config.max_waiting;
     context_.options.cors_origins = config.cors_origins;
+    context_.options.decision_headers = config.decision_headers;
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {
@@ -101,7 +102,10 @@ class RouterImpl final : public Router {
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
-    context_.fleet = Fleet::create(fleet_options(config, http.cores), hooks());
+    context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
+    FleetOptions fleet = fleet_options(config, http.cores);
+    fleet.kv_index = context_.kv_index.get();
+    context_.fleet = Fleet::create(fleet, hooks());
   }
   ~RouterImpl() override;
 

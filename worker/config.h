@@ -43,7 +43,7 @@ struct WorkerConfig {
       1;  // gets one line "READY <host>:<port>\n" once requests are served; 1: standard output
   std::string node;                  // names the machine in Hello; empty: the host name
   int32_t max_lanes = 256;           // sessions open at once
-  int32_t max_watches = 64;          // WatchLoad and WatchKv streams open at once
+  int32_t max_watches = 128;         // WatchLoad and WatchKv streams open at once
   int32_t max_lane_attempts = 1024;  // attempts alive on one lane
   int32_t lease_ms = 3000;           // a peer silent for this long is gone
   int32_t orphan_ms =

@@ -25,6 +25,8 @@ class Recorder final : public SessionObserver {
   void on_report(const v1::LoadReport&) override {}
   void on_load(const v1::Load&) override {}
   void on_report_end(const std::string&) override {}
+  void on_kv_update(uint64_t, KvDelivery& delivery) override { delivery.stop(); }
+  void on_kv_end(uint64_t, const Status&) override {}
   void deliver(std::vector<CoreBatch>& batches) override {
     if (!measuring) return;
     const int64_t now = now_us();

@@ -78,7 +78,12 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("port", config.port, "port to bind; 0: any free one");
   visitor("threads", config.threads, "cores that serve connections; 0: what affinity allows");
   visitor("workers", config.workers, "host:port of each worker");
-  visitor("policy", config.policy, "how a worker is chosen: least_loaded, round_robin");
+  visitor("policy", config.policy,
+          "how a worker is chosen: cache_aware, least_loaded, power_of_two, consistent_hash, "
+          "round_robin");
+  visitor("decision_headers", config.decision_headers,
+          "say in x-bessemer-decision which worker was chosen and why, to requests that have the "
+          "header");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
   visitor("max_connections", config.max_connections, "open connections; beyond it: 503");

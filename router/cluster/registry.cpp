@@ -59,6 +59,7 @@ void Registry::forget(Worker& worker) {
   worker.drains = false;
   worker.retries.clear();
   worker.view.load->reading.store({});
+  worker.view.load->said_backlog.store(0, std::memory_order_relaxed);
 }
 
 void Registry::refresh(Worker& worker) {

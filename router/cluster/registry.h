@@ -58,6 +58,8 @@ class Registry {
   // True once after each change that views show.
   bool take_changed();
   ClusterViewPtr view();
+  // 0: the worker is not there.
+  uint64_t incarnation(uint32_t worker) const { return workers_.at(worker).view.incarnation; }
   const std::shared_ptr<LoadSlot>& load(uint32_t worker) const {
     return workers_.at(worker).view.load;
   }

@@ -7,17 +7,25 @@
 
 #include "common/random.h"
 #include "router/cluster/cluster_view.h"
+#include "router/cluster/kv_index.h"
+#include "router/cluster/session_table.h"
 #include "router/endpoints/attempt_table.h"
 #include "router/endpoints/core_inbox.h"
 #include "router/endpoints/cpu_pool.h"
+#include "router/endpoints/routing_stats.h"
 #include "router/endpoints/stats.h"
 #include "router/http/core.h"
 #include "router/http/exchange.h"
 #include "router/openai/error.h"
 #include "router/routing/placement.h"
+#include "router/routing/prefix_look.h"
 #include "router/upstream/fleet.h"
 
 namespace bessemer {
+
+// In a request, with any value: the answer says under the same name which worker was chosen for
+// each of its prompts, and why. Only where it is configured.
+inline constexpr const char* kDecisionHeader = "x-bessemer-decision";
 
 struct EndpointOptions {
   std::string version;
@@ -27,6 +35,7 @@ struct EndpointOptions {
   size_t pool_body_bytes =
       32 * 1024;  // longer bodies are parsed and tokenised in the pool: about 2 ms of a core
   std::vector<std::string> cors_origins;  // "*": every one
+  bool decision_headers = false;          // answer kDecisionHeader where a request has it
 };
 
 // Only on its core's thread, but for `stats`, which anybody may read.
@@ -36,13 +45,17 @@ struct CoreContext {
   AttemptTable attempts;
   CoreInbox inbox;  // any thread puts
   std::unique_ptr<Policy> policy;
+  PrefixLook look;  // of the prompt that is being placed
   Random random{random_seed()};
   CoreStats stats;
+  RoutingStats routing;
 };
 
 struct RouterContext {
   EndpointOptions options;
   std::vector<std::unique_ptr<CoreContext>> cores;
+  std::unique_ptr<KvIndex> kv_index;  // a reader for each core; written by the fleet
+  SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;
   std::atomic<int32_t> waiting{0};

@@ -27,6 +27,7 @@
 #include "router/endpoints/choice_stream.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/prepare.h"
+#include "router/endpoints/prompt_route.h"
 #include "router/openai/render.h"
 #include "router/routing/placement.h"
 
@@ -56,6 +57,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
 
     Generation& owner;
     const size_t prompt;
+    std::optional<PromptRoute> route;
     std::optional<Placement> placement;
     v1::Start start;  // without what placing decides; while in flight
     bool in_flight = false;
@@ -80,10 +82,15 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void reset_choices(Run& run);
 
   int32_t most_in_flight() const;
+  uint64_t session() const;
   PlacementInput placement_input(const Run& run) const;
   void launch();
   void place(Run& run);
-  std::vector<Candidate> candidates(const Run& run, bool& supported) const;
+  PlacementStep decide(Run& run);
+  std::string decisions() const;
+  std::vector<Candidate> candidates(const Run& run, bool& supported);
+  std::vector<Candidate> able(const Run& run, std::span<const uint32_t> ids, bool& supported) const;
+  Candidate candidate(const WorkerView& worker) const;
   void start_on(Run& run, const PlaceOn& place);
   void wait(Run& run, Duration delay);
   void refuse(Run& run, const PlaceRefused& refused);
@@ -107,6 +114,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void stop_finished(Run& run);
   bool all_admitted() const;
   bool all_finished() const { return in_flight_ == 0 && queue_.empty(); }
+  bool explains() const;
   void begin_stream();
   void pump();
   void pump_choice(Run& run, ChoiceStream& choice);

@@ -18,10 +18,17 @@ bool Generation::all_admitted() const {
                      [](const auto& run) { return run->admitted || !run->in_flight; });
 }
 
+// Whether the answer says how it was placed.
+bool Generation::explains() const {
+  return call_.router.options.decision_headers &&
+         call_.exchange->request().header(kDecisionHeader) != nullptr;
+}
+
 void Generation::begin_stream() {
   streaming_ = true;
   StreamHead head;
   head.headers = {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
+  if (explains()) head.headers.emplace_back(kDecisionHeader, decisions());
   call_.exchange->begin_stream(std::move(head));
   call_.exchange->write(answer_->begin());
 }
@@ -77,6 +84,7 @@ void Generation::finish() {
   }
   HttpResponse response;
   response.body = last;
+  if (explains()) response.headers.emplace_back(kDecisionHeader, decisions());
   call_.exchange->respond(std::move(response));
   close(200);
 }

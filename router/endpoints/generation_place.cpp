@@ -1,11 +1,15 @@
 // Which worker gets each prompt, and when.
 #include <algorithm>
 
+#include "common/log.h"
 #include "router/endpoints/generation.h"
 #include "router/endpoints/start_builder.h"
 
 namespace bessemer {
 namespace {
+
+// Of the header that explains them: some twenty prompts, well within what clients take.
+constexpr size_t kMaxDecisionBytes = 4096;
 
 TimePoint now_steady() {
   return std::chrono::steady_clock::now();
@@ -50,7 +54,17 @@ PlacementInput Generation::placement_input(const Run& run) const {
   PlacementInput input;
   input.prompt_tokens = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
   input.choices = prepared_->request.n;
+  input.prefix = run.route->beginning();
+  input.session = session();
+  input.last_worker = call_.router.sessions.worker_of(input.session);
   return input;
+}
+
+// What ties this request to others of its conversation, as far as the client says it.
+uint64_t Generation::session() const {
+  const ValidRequest& request = prepared_->request;
+  return session_key(request.cache_salt,
+                     request.prompt_cache_key.empty() ? request.user : request.prompt_cache_key);
 }
 
 // Places as many of the waiting prompts as the window has room for.
@@ -65,40 +79,65 @@ void Generation::launch() {
   }
 }
 
-std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) const {
-  const ClusterView& view = *call_.core.view;
-  std::vector<Candidate> found;
+// Those of the model's workers that a placement looks at: a shortlist where they are many, all of
+// them once somebody has refused or nobody of the list could.
+std::vector<Candidate> Generation::candidates(const Run& run, bool& supported) {
+  const auto model = call_.core.view->models.find(prepared_->request.model);
   supported = true;
-  const auto model = view.models.find(prepared_->request.model);
-  if (model == view.models.end()) return found;
+  if (model == call_.core.view->models.end()) return {};
+  const std::span<const uint32_t> all = model->second->workers;
+  if (run.placement->is_first()) {
+    auto found = able(run, call_.core.look.shortlist(all, call_.core.random), supported);
+    if (!found.empty()) return found;
+  }
+  return able(run, all, supported);
+}
+
+// `supported`: false when none of them has the features that the prompt needs.
+std::vector<Candidate> Generation::able(const Run& run, std::span<const uint32_t> ids,
+                                        bool& supported) const {
   const uint64_t needed = required_feature_bits(run.start);
+  std::vector<Candidate> found;
   bool lacking = false;
-  for (const uint32_t id : model->second->workers) {
-    const WorkerView& worker = view.workers[id];
+  for (const uint32_t id : ids) {
+    const WorkerView& worker = call_.core.view->workers[id];
     if (worker.card->card_hash() != run.start.card_hash()) continue;
     if ((worker.features & needed) != needed) {
       lacking = true;
-      continue;
+    } else {
+      found.push_back(candidate(worker));
     }
-    const LoadReading reading = worker.load->reading.load();
-    Candidate one;
-    one.worker = id;
-    one.reading = reading;
-    one.sequences = worker.load->sequences(reading);
-    one.backlog_tokens = worker.load->backlog();
-    one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
-    found.push_back(one);
   }
   supported = !lacking || !found.empty();
   return found;
 }
 
-void Generation::place(Run& run) {
+Candidate Generation::candidate(const WorkerView& worker) const {
+  Candidate one;
+  one.worker = worker.id;
+  one.reading = worker.load->reading.load();
+  one.sequences = worker.load->sequences(one.reading);
+  one.backlog_tokens = worker.load->backlog();
+  one.block_tokens = static_cast<int32_t>(worker.card->block_tokens());
+  one.matched_tokens = int64_t{call_.core.look.blocks(worker.id)} * one.block_tokens;
+  return one;
+}
+
+PlacementStep Generation::decide(Run& run) {
+  const TimePoint begun = now_steady();
   bool supported = true;
+  PrefixLook& look = call_.core.look;
+  look.ask(*call_.router.kv_index, call_.core.core->index(), run.route->chain());
+  const auto open = candidates(run, supported);
+  run.route->note_best(int64_t{look.most_blocks()} * prepared_->model->card->block_tokens());
+  auto step = run.placement->next(open, supported, begun, *call_.core.policy, call_.core.random);
+  call_.core.routing.decision.observe(std::chrono::duration<double>(now_steady() - begun).count());
+  return step;
+}
+
+void Generation::place(Run& run) {
   while (!closed_ && run.serial == 0) {
-    const auto open = candidates(run, supported);
-    const auto step =
-        run.placement->next(open, supported, now_steady(), *call_.core.policy, call_.core.random);
+    const auto step = decide(run);
     if (const auto* place = std::get_if<PlaceOn>(&step)) {
       start_on(run, *place);
     } else if (const auto* later = std::get_if<PlaceLater>(&step)) {
@@ -117,6 +156,7 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   auto* admission = start.mutable_admission();
   admission->set_must_queue(place.must_queue);
   admission->set_bounces(static_cast<uint32_t>(place.bounces));
+  admission->set_max_est_ttft_us(place.max_est_ttft_us);
   const Duration left = received_ + call_.router.options.request_timeout - now_steady();
   admission->set_remaining_ms(
       static_cast<uint32_t>(std::max<int64_t>(microseconds(left) / 1000, 1)));
@@ -124,6 +164,11 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   run.load = call_.core.view->workers[place.worker].load;
   run.serial = call_.core.attempts.add(std::shared_ptr<AttemptSink>(shared_from_this(), &run));
   run.load->own.fetch_add(prepared_->request.n, std::memory_order_relaxed);
+  run.route->claim(run.load, place, call_.core.routing);
+  if (log().should_log(LogLevel::debug)) {
+    log().debug("{} prompt {}: {}", answer_id_, run.prompt,
+                run.route->explain(call_.core.view->workers[place.worker].address));
+  }
   const AttemptKey key{static_cast<uint32_t>(call_.core.core->index()), run.serial};
   const Status status = call_.router.fleet->start(place.worker, key, std::move(start));
   if (status.ok()) return;
@@ -171,8 +216,20 @@ void Generation::put_back(Run& run) {
 void Generation::retire(Run& run) {
   if (run.serial == 0) return;
   run.load->own.fetch_sub(prepared_->request.n, std::memory_order_relaxed);
+  run.route->release();
   call_.core.attempts.remove(run.serial);
   run.serial = 0;
+}
+
+// Of the prompts' last choices, for whoever asks for them (kDecisionHeader).
+std::string Generation::decisions() const {
+  std::string text;
+  for (const auto& run : runs_) {
+    if (run->load == nullptr || text.size() > kMaxDecisionBytes) continue;
+    if (!text.empty()) text += ", ";
+    text += run->route->explain(call_.core.view->workers[run->worker].address);
+  }
+  return text;
 }
 
 // The worker has given all that is wanted of the prompt.

@@ -83,6 +83,8 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
   switch (event.what_case()) {
     case v1::Event::kAdmitted:
       run.cached_tokens = event.admitted().matched_tokens();
+      run.route->admitted(event.admitted(), call_.core.routing);
+      call_.router.sessions.note(session(), run.worker);
       return admit(run);
     case v1::Event::kRejected:
       return on_rejected(run, event.rejected());

@@ -5,6 +5,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "router/endpoints/metrics_routing.h"
 #include "router/endpoints/table.h"
 
 namespace bessemer {
@@ -99,7 +100,7 @@ double sum_over_cores(const RouterContext& router,
 
 void handle_metrics(EndpointCall call) {
   Merged merged{call.router, *call.core.view, {}};
-  merged.families.reserve(32);  // family() hands out references
+  merged.families.reserve(64);  // family() hands out references
   merged.requests();
   merged.gauge("requests_in_flight", "Requests from their first byte until their answer has left.",
                sum_over_cores(call.router, [](const Core& core) { return core.live_requests(); }));
@@ -133,6 +134,7 @@ void handle_metrics(EndpointCall call) {
   merged.counter("turned_away_total", "Connections refused because as many were open as may be.",
                  call.router.turned_away.value());
   merged.workers();
+  add_routing_metrics(call.router, merged.families);
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = prometheus::TextSerializer().Serialize(merged.families);

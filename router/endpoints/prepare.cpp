@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/clock.h"
+#include "router/cluster/prefix_chain.h"
 #include "router/openai/limits.h"
 #include "router/openai/parse.h"
 
@@ -162,6 +163,9 @@ MaybeError fill(PreparedRequest& prepared) {
   for (auto& prompt : prepared.prompts) {
     truncate(request, max_model_len, prompt.ids);
     if ((error = fit(request, max_model_len, prompt))) return error;
+    const v1::ModelCard& card = *prepared.model->card;
+    prompt.chain = prefix_chain(card.hash_domain(), request.cache_salt, prompt.ids,
+                                static_cast<int32_t>(card.block_tokens()));
   }
   if ((error = check_echo(prepared))) return error;
   prepared.banned = banned_sequences(request.sampling.bad_words, tokenizer);

@@ -92,7 +92,6 @@ void read_without_effect(FieldReader& fields) {
     fields.refuse("store", "nothing is stored here; leave it out or send false.");
   fields.choice("service_tier", {"auto", "default", "flex", "scale", "priority", "fast"});
   fields.string("safety_identifier", kMaxNameBytes);
-  fields.string("prompt_cache_key", kMaxNameBytes);
   fields.choice("verbosity", {"low", "medium", "high"});
 }
 
@@ -104,6 +103,7 @@ void read_chat(FieldReader& fields, ValidRequest& request) {
   read_template_options(fields, request);
   read_metadata(fields, request);
   read_without_effect(fields);
+  request.prompt_cache_key = fields.string("prompt_cache_key", kMaxNameBytes).value_or("");
   read_tools(fields);
 }
 

@@ -60,6 +60,7 @@ struct ValidRequest {
   bool return_token_ids = false;
   int32_t priority = 0;
   std::string cache_salt, user;
+  std::string prompt_cache_key;  // names a conversation: ties between workers go to its last one
   std::map<std::string, std::string> metadata;  // for the log, as `user` is
 };
 

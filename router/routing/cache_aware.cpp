@@ -6,17 +6,17 @@
 //   + sigma H sequences                the company while it decodes
 //   + mu (1 + lambda) evicted / P      what has to leave the cache, to be computed again by others
 //
-// P is the worker's prefill speed; lambda the mean backlog of all in seconds, the price of prompt
-// tokens: 0 when idle, so that load is spread, large when prompts queue everywhere, so that hits
-// are protected.
+// P is the worker's prefill speed. lambda, the price of prompt tokens, is the queue of the least
+// busy worker, in seconds: 0 while anybody is idle, so that load spreads, and large when prompts
+// queue everywhere, so that hits are protected. It is not the mean queue, which a single hot worker
+// raises: of two workers, neither would ever leave the one that has four seconds of its prompt, how
+// long the other's queue may be.
 #include <algorithm>
 
 #include "router/routing/cost.h"
 
 namespace bessemer {
 namespace {
-
-constexpr double kRegret = 0.5;  // mu: half of what is evicted would not have been asked for again
 
 // Tokens of cached blocks that `tokens` new ones displace.
 int64_t evicted_tokens(const Candidate& candidate, int64_t tokens) {
@@ -29,13 +29,15 @@ int64_t evicted_tokens(const Candidate& candidate, int64_t tokens) {
 
 class CacheAware final : public Policy {
  public:
+  explicit CacheAware(const CostWeights& weights) : weights_(weights) {}
+
   Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                 Random& random) override {
-    const double price = 1 + mean_queue(candidates);
+    const double price = 1 + weights_.scarcity * ranked_queue(candidates);
     costs_.clear();
     cold_costs_.clear();
     for (const auto& one : candidates) {
-      const double others = queue_seconds(one) + company_seconds(one);
+      const double others = queue_seconds(one) + company_seconds(one, weights_.horizon_steps);
       costs_.push_back(others + price * own_seconds(one, missing(one, input)));
       cold_costs_.push_back(others + price * own_seconds(one, input.prompt_tokens));
     }
@@ -51,14 +53,17 @@ class CacheAware final : public Policy {
   static int64_t missing(const Candidate& one, const PlacementInput& input) {
     return std::max<int64_t>(input.prompt_tokens - one.matched_tokens, 0);
   }
-  static double own_seconds(const Candidate& one, int64_t tokens) {
+  double own_seconds(const Candidate& one, int64_t tokens) const {
     return prefill_seconds(one, tokens) +
-           kRegret * prefill_seconds(one, evicted_tokens(one, tokens));
+           weights_.regret * prefill_seconds(one, evicted_tokens(one, tokens));
   }
-  static double mean_queue(std::span<const Candidate> candidates) {
-    double sum = 0;
-    for (const auto& one : candidates) sum += queue_seconds(one);
-    return sum / static_cast<double>(candidates.size());
+  double ranked_queue(std::span<const Candidate> candidates) {
+    queues_.clear();
+    for (const auto& one : candidates) queues_.push_back(queue_seconds(one));
+    const auto rank =
+        static_cast<ptrdiff_t>(weights_.queue_rank * static_cast<double>(queues_.size() - 1));
+    std::ranges::nth_element(queues_, queues_.begin() + rank);
+    return queues_[static_cast<size_t>(rank)];
   }
 
   Choice pick(std::span<const Candidate> candidates, const PlacementInput& input, Random& random) {
@@ -82,13 +87,15 @@ class CacheAware final : public Policy {
     return by_cache ? ChoiceReason::prefix : ChoiceReason::load;
   }
 
-  std::vector<double> costs_, cold_costs_;  // if nobody had anything of the prompt
+  const CostWeights weights_;
+  std::vector<double> costs_, cold_costs_;  // the latter if nobody had anything of the prompt
+  std::vector<double> queues_;
 };
 
 }  // namespace
 
-std::unique_ptr<Policy> make_cache_aware() {
-  return std::make_unique<CacheAware>();
+std::unique_ptr<Policy> make_cache_aware(const CostWeights& weights) {
+  return std::make_unique<CacheAware>(weights);
 }
 
 }  // namespace bessemer

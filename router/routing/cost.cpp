@@ -7,8 +7,6 @@ namespace {
 
 constexpr double kUnknownPrefillTokensPerSecond = 500;
 constexpr double kUnknownSlopeSeconds = 0.001;  // per step and sequence
-// Steps over which running sequences are counted as company (CLUSTER.md's H).
-constexpr double kHorizonSteps = 20;
 constexpr double kTieSeconds = 0.002;
 constexpr double kTieShare = 0.02;
 
@@ -27,10 +25,10 @@ double queue_seconds(const Candidate& candidate) {
   return prefill_seconds(candidate, candidate.backlog_tokens);
 }
 
-double company_seconds(const Candidate& candidate) {
+double company_seconds(const Candidate& candidate, double steps) {
   const double slope =
       candidate.reading.step_slope_s > 0 ? candidate.reading.step_slope_s : kUnknownSlopeSeconds;
-  return static_cast<double>(candidate.sequences) * slope * kHorizonSteps;
+  return static_cast<double>(candidate.sequences) * slope * steps;
 }
 
 double tie_limit(double least) {

@@ -15,8 +15,9 @@ double prefill_speed(const Candidate& candidate);
 double queue_seconds(const Candidate& candidate);
 // To compute this many of its prompt tokens.
 double prefill_seconds(const Candidate& candidate, int64_t tokens);
-// What the running sequences cost the new one while it decodes.
-double company_seconds(const Candidate& candidate);
+// What the running sequences cost the new one while it decodes for so many steps.
+constexpr double kHorizonSteps = 20;
+double company_seconds(const Candidate& candidate, double steps = kHorizonSteps);
 
 // Costs this close to the least are equal to it: what they are made of is a report interval old.
 double tie_limit(double least);

@@ -66,6 +66,7 @@ class Placement {
   // false when workers are ready but none has the features.
   PlacementStep next(std::span<const Candidate> candidates, bool supported, TimePoint now,
                      Policy& policy, Random& random);
+  bool is_first() const { return epoch_ == 0; }  // nobody has been asked yet
   // The worker of the last PlaceOn did not take it, or lost it before any output.
   void rejected(v1::RejectReason reason, const std::string& detail, uint32_t retry_after_ms);
   void lost(const std::string& reason);

@@ -11,7 +11,7 @@ struct PolicyRow {
 };
 
 constexpr std::array kPolicies{
-    PolicyRow{"cache_aware", make_cache_aware},
+    PolicyRow{"cache_aware", [] { return make_cache_aware(); }},
     PolicyRow{"least_loaded", make_least_loaded},
     PolicyRow{"power_of_two", make_power_of_two},
     PolicyRow{"consistent_hash", make_consistent_hash},

@@ -69,7 +69,15 @@ class Policy {
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name);
 std::vector<std::string> policy_names();
 
-std::unique_ptr<Policy> make_cache_aware();
+// What cache_aware weighs with; cache_aware.cpp has the formula. The defaults are what the simulator
+// found best (tests/sim).
+struct CostWeights {
+  double queue_rank = 0;  // whose queue is lambda: 0 the shortest, 0.5 the median, 1 the longest
+  double scarcity = 1;    // of lambda
+  double regret = 0.5;    // mu: half of what is evicted would not have been asked for again
+  double horizon_steps = 20;  // H
+};
+std::unique_ptr<Policy> make_cache_aware(const CostWeights& weights = {});
 std::unique_ptr<Policy> make_consistent_hash();
 std::unique_ptr<Policy> make_least_loaded();
 std::unique_ptr<Policy> make_power_of_two();

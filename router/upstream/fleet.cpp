@@ -1,5 +1,6 @@
 #include "router/upstream/fleet.h"
 
+#include <algorithm>
 #include <thread>
 #include <variant>
 
@@ -7,7 +8,9 @@
 #include "common/log.h"
 #include "common/mailbox.h"
 #include "common/random.h"
+#include "router/cluster/step_slope.h"
 #include "router/cluster/vocabulary_cache.h"
+#include "router/upstream/kv_follower.h"
 
 namespace bessemer {
 namespace {
@@ -38,7 +41,7 @@ struct VocabularyCame {
 struct WatchEnded {};
 struct Fact {
   uint32_t worker = 0;
-  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded> what;
+  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, KvWanted> what;
 };
 
 void fill(LoadReading& reading, const v1::Load& load) {
@@ -52,12 +55,26 @@ void fill(LoadReading& reading, const v1::Load& load) {
   reading.kv_cached = load.kv_cached();
 }
 
+// Of reports, at most this many a second from all workers: some percent of a core. A worker sends
+// up to five for each interval asked for, when its load changes much (worker/service/load.h).
+constexpr size_t kMostReportsPerSecond = 5000;
+constexpr uint32_t kLoadIntervalMs = 100;
+
+uint32_t load_interval_ms(size_t workers) {
+  return std::max(kLoadIntervalMs,
+                  static_cast<uint32_t>(workers * 5 * 1000 / kMostReportsPerSecond));
+}
+
 // Turns what one session says into facts for the fleet's thread; load goes straight to its slot.
 class Listener final : public SessionObserver {
  public:
-  Listener(uint32_t worker, Mailbox<Fact>& facts, const FleetHooks& hooks,
+  Listener(uint32_t worker, Mailbox<Fact>& facts, const FleetHooks& hooks, KvFollower& follower,
            std::shared_ptr<LoadSlot> load)
-      : worker_(worker), facts_(facts), hooks_(hooks), load_(std::move(load)) {}
+      : worker_(worker),
+        facts_(facts),
+        hooks_(hooks),
+        follower_(follower),
+        load_(std::move(load)) {}
 
   void on_lane_up(size_t lane, const v1::Hello& hello) override { send(LaneUp{lane, hello}); }
   void on_lane_down(size_t lane, const std::string& reason) override {
@@ -69,27 +86,42 @@ class Listener final : public SessionObserver {
     send(VocabularyCame{hash, std::move(bytes)});
   }
   void on_report_end(const std::string&) override { send(WatchEnded{}); }
+  void on_kv_update(uint64_t stream, KvDelivery& delivery) override {
+    follower_.update(worker_, stream, delivery);
+  }
+  void on_kv_end(uint64_t stream, const Status& why) override {
+    follower_.ended(worker_, stream, why);
+  }
   void deliver(std::vector<CoreBatch>& batches) override { hooks_.deliver(batches); }
 
   void on_report(const v1::LoadReport& report) override {
     LoadReading reading = load_->reading.load();
-    if (report.pools_size() > 0) fill(reading, report.pools(0));
+    if (report.pools_size() > 0) {
+      fill(reading, report.pools(0));
+      if (reading.backlog_tokens == 0) slope_.observe(reading.running, reading.step_us * 1e-6);
+      reading.step_slope_s = static_cast<float>(slope_.seconds());
+    }
     reading.tokens_generated = report.tokens_generated();
     reading.tokens_prefilled = report.tokens_prefilled();
     reading.requests_finished = report.requests_finished();
     reading.resident_bytes = report.resident_bytes();
     reading.own_then = load_->own.load(std::memory_order_relaxed);
-    load_->reading.store(reading);
+    store(reading);
     if (report.draining()) send(Draining{});
   }
   void on_load(const v1::Load& load) override {
     LoadReading reading = load_->reading.load();
     fill(reading, load);
     reading.own_then = load_->own.load(std::memory_order_relaxed);
-    load_->reading.store(reading);
+    store(reading);
   }
 
  private:
+  void store(const LoadReading& reading) {
+    load_->reading.store(reading);
+    load_->said_backlog.store(static_cast<int64_t>(reading.backlog_tokens),
+                              std::memory_order_relaxed);
+  }
   void send(decltype(Fact::what) what) {
     if (!facts_.push_reserved({worker_, std::move(what)}))
       log().debug("worker {}: a fact came too late", worker_);
@@ -97,7 +129,9 @@ class Listener final : public SessionObserver {
   const uint32_t worker_;
   Mailbox<Fact>& facts_;
   const FleetHooks& hooks_;
+  KvFollower& follower_;
   const std::shared_ptr<LoadSlot> load_;
+  StepSlope slope_;  // of reports, which come one after the other
 };
 
 class FleetImpl final : public Fleet {
@@ -111,6 +145,7 @@ class FleetImpl final : public Fleet {
   void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) override {
     sessions_.at(worker)->cancel(key, choices);
   }
+  KvCounts kv_counts() const override { return follower_->counts(); }
 
  private:
   void run();
@@ -122,6 +157,7 @@ class FleetImpl final : public Fleet {
     grant(registry_.card(worker, std::move(fact.card), now()));
   }
   void learn(uint32_t worker, VocabularyCame& fact);
+  void learn(uint32_t worker, KvWanted& fact);
   void learn(uint32_t worker, WatchEnded&) { registry_.load_watch_ended(worker, now()); }
   void grant(const std::vector<Wish>& wishes);
   void want_text(const Wish& wish);
@@ -134,6 +170,7 @@ class FleetImpl final : public Fleet {
   Registry registry_;
   VocabularyCache cache_;
   Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
+  std::unique_ptr<KvFollower> follower_;  // outlives the sessions
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<WorkerSession>> sessions_;
   bool all_ready_ = false;
@@ -145,17 +182,20 @@ FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
       hooks_(std::move(hooks)),
       registry_(options.workers),
       cache_(options.cache_folder) {
+  follower_ = KvFollower::create(*options.kv_index, [this](const KvWanted& wanted) {
+    facts_.push_reserved({wanted.worker, wanted});
+  });
   const uint64_t incarnation = random_seed();
   for (uint32_t id = 0; id < options.workers.size(); id++) {
     WorkerSessionOptions session;
-    session.load_interval_ms =
-        1000;  // steps carry the load too: this is the pace of an idle worker
+    session.load_interval_ms = load_interval_ms(options.workers.size());
     session.address = options.workers[id];
     session.node = options.node;
     session.version = options.version;
     session.incarnation = incarnation;
     session.lanes = options.lanes;
-    listeners_.push_back(std::make_unique<Listener>(id, facts_, hooks_, registry_.load(id)));
+    listeners_.push_back(
+        std::make_unique<Listener>(id, facts_, hooks_, *follower_, registry_.load(id)));
     sessions_.push_back(WorkerSession::create(session, *listeners_.back()));
   }
   thread_ = std::thread([this] { run(); });
@@ -196,11 +236,18 @@ void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
   log().debug("worker {}: lane {} is up, incarnation {:016x}", options_.workers[worker], fact.lane,
               fact.hello.incarnation());
   grant(registry_.lane_up(worker, fact.lane, fact.hello));
+  follower_->expect(worker, registry_.incarnation(worker));
 }
 
 void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
   log().debug("worker {}: lane {} ended: {}", options_.workers[worker], fact.lane, fact.reason);
   registry_.lane_down(worker, fact.lane, fact.reason);
+  follower_->expect(worker, registry_.incarnation(worker));
+}
+
+void FleetImpl::learn(uint32_t worker, KvWanted& fact) {
+  if (registry_.incarnation(worker) != fact.incarnation) return;  // another one will be wanted
+  sessions_[worker]->watch_kv(fact.stream, fact.request);
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {

@@ -91,6 +91,55 @@ class LoadCall final : public grpc::ClientReadReactor<v1::LoadReport> {
   v1::LoadReport report_;
 };
 
+// One WatchKv, until it breaks or is stopped. Deletes itself; a hold keeps OnDone away while
+// somebody has the update.
+class KvCall final : public grpc::ClientReadReactor<v1::KvUpdate>, public KvDelivery {
+ public:
+  KvCall(v1::State::Stub& stub, std::shared_ptr<grpc::ClientContext> context, uint64_t stream,
+         const v1::WatchKvRequest& request, SessionObserver& observer, CallCount& calls)
+      : context_(std::move(context)),
+        stream_(stream),
+        observer_(observer),
+        calls_(calls),
+        request_(request) {
+    calls_.add();
+    stub.async()->WatchKv(context_.get(), &request_, this);
+    StartRead(&update_);
+    StartCall();
+  }
+
+  const v1::KvUpdate& update() const override { return update_; }
+  void read_on() override {
+    StartRead(&update_);
+    RemoveHold();
+  }
+  void stop() override {
+    context_->TryCancel();
+    RemoveHold();
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    AddHold();
+    observer_.on_kv_update(stream_, *this);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    observer_.on_kv_end(stream_, from_grpc(status));
+    CallCount& calls = calls_;
+    delete this;
+    calls.remove();
+  }
+
+ private:
+  std::shared_ptr<grpc::ClientContext> context_;
+  const uint64_t stream_;
+  SessionObserver& observer_;
+  CallCount& calls_;
+  const v1::WatchKvRequest request_;
+  v1::KvUpdate update_;
+};
+
 }  // namespace
 
 Status from_grpc(const grpc::Status& status) {
@@ -141,6 +190,10 @@ void StateClient::fetch_vocabulary(const std::string& tokenizer_hash) {
 
 void StateClient::watch_load() {
   new LoadCall(*stub_, make_context(false), options_.load_interval_ms, observer_, calls_);
+}
+
+void StateClient::watch_kv(uint64_t stream, const v1::WatchKvRequest& request) {
+  new KvCall(*stub_, make_context(false), stream, request, observer_, calls_);
 }
 
 void StateClient::cancel_all() {

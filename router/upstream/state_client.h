@@ -22,6 +22,7 @@ class StateClient {
   void fetch_card();
   void fetch_vocabulary(const std::string& tokenizer_hash);
   void watch_load();
+  void watch_kv(uint64_t stream, const v1::WatchKvRequest& request);
   // Cancels what is under way; the observer hears of it.
   void cancel_all();
 

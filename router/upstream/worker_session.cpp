@@ -113,6 +113,9 @@ class GrpcSession final : public WorkerSession, public WireObserver {
   void fetch_card() override { state_->fetch_card(); }
   void fetch_vocabulary(const std::string& hash) override { state_->fetch_vocabulary(hash); }
   void watch_load() override { state_->watch_load(); }
+  void watch_kv(uint64_t stream, const v1::WatchKvRequest& request) override {
+    state_->watch_kv(stream, request);
+  }
 
  private:
   struct Slot {

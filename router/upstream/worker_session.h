@@ -27,6 +27,16 @@ struct WorkerSessionOptions {
       256 * 1024 * 1024;  // the largest public vocabularies (256k tokens) take 12 MB
 };
 
+// An update of a WatchKv stream. The stream waits until one of the two is called, by any thread and
+// once; neither may be called, nor the update looked at, afterwards.
+class KvDelivery {
+ public:
+  virtual ~KvDelivery() = default;
+  virtual const v1::KvUpdate& update() const = 0;
+  virtual void read_on() = 0;
+  virtual void stop() = 0;  // its end will be told
+};
+
 // What a session tells; from any of gRPC's threads, never under a lock of the session.
 class SessionObserver {
  public:
@@ -40,6 +50,8 @@ class SessionObserver {
   virtual void on_report(const v1::LoadReport& report) = 0;
   virtual void on_load(const v1::Load& load) = 0;             // between reports, with a step
   virtual void on_report_end(const std::string& reason) = 0;  // the watch has ended; ask again
+  virtual void on_kv_update(uint64_t stream, KvDelivery& delivery) = 0;
+  virtual void on_kv_end(uint64_t stream, const Status& why) = 0;  // nothing more comes of it
   virtual void deliver(std::vector<CoreBatch>& batches) = 0;
 };
 
@@ -62,6 +74,8 @@ class WorkerSession {
   virtual void fetch_card() = 0;
   virtual void fetch_vocabulary(const std::string& tokenizer_hash) = 0;
   virtual void watch_load() = 0;
+  // `stream`: the caller's name for it.
+  virtual void watch_kv(uint64_t stream, const v1::WatchKvRequest& request) = 0;
 };
 
 }  // namespace bessemer

@@ -50,21 +50,19 @@ TEST_F(CacheAwareTest, GoesToThePrefixUnlessItsQueueIsLonger) {
   EXPECT_EQ(moved.reason, ChoiceReason::load);
 }
 
-// Four seconds to compute here, or three to wait and one to compute there: a tie while the others
-// are idle, the prefix's when everybody's backlog makes prompt tokens dear.
+// Four seconds to compute here, or a longer queue and one second to compute there.
 TEST_F(CacheAwareTest, ProtectsHitsWhenAllAreBusy) {
-  const auto busy = [](int64_t backlog) {
-    return std::vector{worker(0, backlog), worker(1, backlog + 3500, 3000),
-                       worker(2, backlog + 3500), worker(3, backlog + 3500)};
+  const auto with_queues = [](int64_t others, int64_t holders) {
+    return std::vector{worker(0, others), worker(1, holders, 3000), worker(2, others)};
   };
-  EXPECT_EQ(choose({worker(0), worker(1, 3500, 3000)}, prompt(4000)).index, 1u)
-      << "lambda is 1.75 already";
-  EXPECT_EQ(choose({worker(0), worker(1, 9500, 3000), worker(2), worker(3), worker(4), worker(5)},
-                   prompt(4000))
-                    .index %
-                5,
-            0u);
-  EXPECT_EQ(choose(busy(30'000), prompt(4000)).index, 1u);
+  EXPECT_NE(choose(with_queues(0, 3500), prompt(4000)).index, 1u) << "others are idle";
+  EXPECT_EQ(choose(with_queues(30'000, 33'500), prompt(4000)).index, 1u);
+  EXPECT_EQ(choose(with_queues(0, 2500), prompt(4000)).index, 1u);
+}
+
+// One hot worker does not make prompt tokens dear for those who could go to an idle one.
+TEST_F(CacheAwareTest, NobodyQueuesForEverBehindAPrefix) {
+  EXPECT_EQ(choose({worker(0), worker(1, 600'000, 3000)}, prompt(4000)).index, 0u);
 }
 
 TEST_F(CacheAwareTest, CountsWhatItWouldEvict) {

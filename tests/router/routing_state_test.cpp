@@ -1,4 +1,7 @@
 // What placements read besides reports and the index: chains, sessions, the price of company.
+#include <string>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "common/block_hash.h"
@@ -26,6 +29,19 @@ TEST(PrefixChain, HasTheFullBlocksButNeverTheLastToken) {
   EXPECT_NE(prefix_chain(6, "salt", ids, 16)[0], whole[0]) << "hash domains too";
   EXPECT_TRUE(prefix_chain(5, "", ids, 0).empty());
   EXPECT_TRUE(prefix_chain(5, "", {}, 16).empty());
+}
+
+// Blocks of every size are hashed alike, in one piece or as a stream.
+TEST(BlockHash, IsThatOfParentAndIds) {
+  Random random(1);
+  for (const size_t size : {0, 1, 16, 255, 256, 257, 4096}) {
+    const BlockHash parent{random.next(), random.next()};
+    std::vector<int32_t> ids(size);
+    for (auto& id : ids) id = static_cast<int32_t>(random.next());
+    std::string bytes(reinterpret_cast<const char*>(&parent), sizeof parent);
+    bytes.append(reinterpret_cast<const char*>(ids.data()), size * sizeof(int32_t));
+    EXPECT_EQ(chain(parent, ids), content_hash(bytes)) << size;
+  }
 }
 
 TEST(SessionTable, RemembersTheLastWorker) {

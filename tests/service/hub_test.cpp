@@ -182,9 +182,10 @@ TEST(LoadWatch, SpeaksAtOnceThenEachIntervalThenOnLargeChange) {
   EXPECT_FALSE(watch.due(stats, now += milliseconds(999)));
   EXPECT_TRUE(watch.due(stats, now += milliseconds(1)));
   EXPECT_EQ(watch.say(stats, now).seq(), 2u);
-  now += milliseconds(100);
+  stats.running = 10;
+  EXPECT_FALSE(watch.due(stats, now += milliseconds(199))) << "a fifth of the interval at least";
   stats.running = 9;
-  EXPECT_FALSE(watch.due(stats, now));
+  EXPECT_FALSE(watch.due(stats, now += milliseconds(1)));
   stats.running = 10;
   EXPECT_TRUE(watch.due(stats, now));
   stats.running = 8;
@@ -194,9 +195,31 @@ TEST(LoadWatch, SpeaksAtOnceThenEachIntervalThenOnLargeChange) {
   EXPECT_TRUE(watch.due(stats, now));
   stats.kv_cached = 10;  // given up when needed: nothing has changed for a router
   EXPECT_FALSE(watch.due(stats, now));
-  watch.say(stats, now);
+  stats.backlog_tokens = 63;
+  EXPECT_FALSE(watch.due(stats, now));
+  stats.backlog_tokens = 64;
+  EXPECT_TRUE(watch.due(stats, now));
+}
+
+TEST(LoadWatch, IsBoundedByWhatTheRouterAsksFor) {
+  EngineStats stats;
+  LoadWatch hasty(1);
+  TimePoint now{};
+  hasty.say(stats, now);
   stats.running = 100;
-  EXPECT_FALSE(watch.due(stats, now + milliseconds(kLeastLoadIntervalMs - 1)));
+  EXPECT_FALSE(hasty.due(stats, now + milliseconds(kLeastLoadIntervalMs - 1)));
+  EXPECT_TRUE(hasty.due(stats, now + milliseconds(kLeastLoadIntervalMs)));
+}
+
+TEST(LoadWatch, IsQuietWhileNothingHappens) {
+  EngineStats stats;
+  LoadWatch watch(100);
+  TimePoint now{};
+  watch.say(stats, now);
+  EXPECT_FALSE(watch.due(stats, now + milliseconds(kQuietLoadIntervalMs - 1)));
+  EXPECT_TRUE(watch.due(stats, now + milliseconds(kQuietLoadIntervalMs)));
+  stats.steps = 1;
+  EXPECT_TRUE(watch.due(stats, now + milliseconds(100)));
 }
 
 }  // namespace

@@ -6,13 +6,21 @@
 namespace bessemer {
 namespace {
 
-// A quarter, but not the coming and going of a single one.
-bool moved_by_quarter(int64_t before, int64_t now) {
-  return std::abs(now - before) >= std::max<int64_t>(2, before / 4);
+// A quarter, but not the coming and going of a few.
+bool moved_by_quarter(int64_t before, int64_t now, int64_t least = 2) {
+  return std::abs(now - before) >= std::max(least, before / 4);
 }
+// Prompt tokens that make a difference to somebody: some milliseconds of a small model's CPU.
+constexpr int64_t kFewTokens = 64;
 
 uint32_t unsigned_of(int32_t value) {
   return static_cast<uint32_t>(value);
+}
+
+bool is_unchanged(const v1::Load& said, const EngineStats& now) {
+  return said.engine_steps() == now.steps && said.running() == unsigned_of(now.running) &&
+         said.waiting() == unsigned_of(now.waiting) &&
+         said.backlog_tokens() == static_cast<uint64_t>(now.backlog_tokens);
 }
 
 }  // namespace
@@ -40,6 +48,8 @@ bool is_large_change(const v1::Load& said, const EngineStats& now) {
   const bool is_idle = now.running + now.waiting == 0 && free_now == now.kv_total;
   return (is_idle && !was_idle) || moved_by_quarter(said.running(), now.running) ||
          moved_by_quarter(said.waiting(), now.waiting) ||
+         moved_by_quarter(static_cast<int64_t>(said.backlog_tokens()), now.backlog_tokens,
+                          kFewTokens) ||
          (now.kv_total > 0 && std::abs(free_now - free_before) * 10 >= now.kv_total);
 }
 
@@ -50,9 +60,14 @@ LoadWatch::LoadWatch(uint32_t interval_ms) {
 }
 
 bool LoadWatch::due(const EngineStats& stats, TimePoint now) const {
-  if (seq_ == 0 || now - last_ >= interval_) return true;
-  return now - last_ >= std::chrono::milliseconds(kLeastLoadIntervalMs) &&
-         is_large_change(said_, stats);
+  using std::chrono::milliseconds;
+  const Duration since = now - last_;
+  if (seq_ == 0) return true;
+  if (since >= interval_)
+    return since >= milliseconds(kQuietLoadIntervalMs) || !is_unchanged(said_, stats);
+  const Duration least =
+      std::max<Duration>(interval_ / kLargeChangeShare, milliseconds(kLeastLoadIntervalMs));
+  return since >= least && is_large_change(said_, stats);
 }
 
 v1::Load LoadWatch::say(const EngineStats& stats, TimePoint now) {

@@ -1,0 +1,82 @@
+// What a prompt adds to a worker's load, and for how long; what is counted when the worker answers.
+#include "router/endpoints/prompt_route.h"
+
+#include <gtest/gtest.h>
+
+namespace bessemer {
+namespace {
+
+PlaceOn placed(int64_t matched) {
+  PlaceOn place;
+  place.worker = 2;
+  place.matched_tokens = matched;
+  place.choice.reason = ChoiceReason::prefix;
+  place.choice.seconds = 1.5;
+  place.choice.next_seconds = 2;
+  place.choice.ttft_seconds = 1;
+  return place;
+}
+
+v1::Admitted admission(uint32_t matched, uint64_t backlog) {
+  v1::Admitted admitted;
+  admitted.set_matched_tokens(matched);
+  admitted.set_backlog_tokens(backlog);
+  return admitted;
+}
+
+TEST(PromptRoute, ItsTokensAreLoadUntilTheWorkerSaysSo) {
+  const auto load = std::make_shared<LoadSlot>();
+  load->said_backlog = 50;
+  RoutingStats stats;
+  PromptRoute route({}, 1000);
+  route.claim(load, placed(600), stats);
+  EXPECT_EQ(load->backlog(), 450);
+  route.admitted(admission(500, 70), stats);
+  EXPECT_EQ(load->unadmitted, 0);
+  EXPECT_EQ(load->backlog(), 570) << "what was before it, and what it lacks itself";
+  route.release();
+  EXPECT_EQ(load->unadmitted, 0);
+}
+
+TEST(PromptRoute, ALostOrRefusedAttemptTakesItsTokensBack) {
+  const auto first = std::make_shared<LoadSlot>(), second = std::make_shared<LoadSlot>();
+  RoutingStats stats;
+  {
+    PromptRoute route({}, 1000);
+    route.claim(first, placed(0), stats);
+    route.claim(second, placed(0), stats);
+    EXPECT_EQ(first->backlog(), 0);
+    EXPECT_EQ(second->backlog(), 1000);
+  }
+  EXPECT_EQ(second->backlog(), 0);
+}
+
+TEST(PromptRoute, ComparesWhatWasPredictedWithWhatWasFound) {
+  const auto load = std::make_shared<LoadSlot>();
+  RoutingStats stats;
+  PromptRoute route({}, 1000);
+  route.note_best(900);
+  route.claim(load, placed(600), stats);
+  route.admitted(admission(500, 0), stats);
+  route.claim(load, placed(100), stats);
+  route.admitted(admission(950, 0), stats);
+  EXPECT_EQ(stats.decisions[static_cast<size_t>(ChoiceReason::prefix)].value(), 2u);
+  EXPECT_EQ(stats.predicted_tokens.value(), 700u);
+  EXPECT_EQ(stats.found_tokens.value(), 1450u);
+  EXPECT_EQ(stats.missed_tokens.value(), 100u);
+  EXPECT_EQ(stats.unforeseen_tokens.value(), 850u);
+  EXPECT_EQ(stats.recomputed_tokens.value(), 400u) << "another had 900, this one 500";
+}
+
+TEST(PromptRoute, ExplainsItself) {
+  RoutingStats stats;
+  PromptRoute route({}, 1000);
+  route.note_best(600);
+  route.claim(std::make_shared<LoadSlot>(), placed(600), stats);
+  EXPECT_EQ(route.explain("10.0.0.1:80"),
+            "worker=10.0.0.1:80 reason=prefix prompt_tokens=1000 matched_tokens=600 "
+            "best_matched_tokens=600 bounces=0 cost_ms=1500.0 ttft_ms=1000.0 next_ms=2000.0");
+}
+
+}  // namespace
+}  // namespace bessemer
