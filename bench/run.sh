@@ -31,6 +31,7 @@ engine() {
 
 router() {
   echo "== what the router adds"
+  "$build/bin/bench_routing" --benchmark_out="$(out decision)" --benchmark_out_format=json
   "$build/bin/bessemer_router_overhead" --out "$(out router_overhead)" --commit "$commit"
 }
 

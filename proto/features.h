@@ -16,6 +16,7 @@ enum class Feature : uint32_t {
   banned_sequences = 9,
   typical_p = 10,
   cache_root = 11,
+  resume = 20,
 };
 
 }  // namespace bessemer

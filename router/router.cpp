@@ -103,8 +103,10 @@ class RouterImpl final : public Router {
       context_.cores.push_back(std::move(each));
     }
     context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
+    context_.kv_pledged = std::make_unique<KvIndex>(http.cores, random_seed(), kMaxPledgeBytes);
     FleetOptions fleet = fleet_options(config, http.cores);
     fleet.kv_index = context_.kv_index.get();
+    fleet.kv_pledged = context_.kv_pledged.get();
     context_.fleet = Fleet::create(fleet, hooks());
   }
   ~RouterImpl() override;

@@ -26,7 +26,8 @@ constexpr size_t kSystemBlocks = 64;
 constexpr size_t kPrompts = 512;
 
 struct Fleet {
-  Fleet(size_t workers, size_t prompt_tokens) : random(workers), index(1, random.next()) {
+  Fleet(size_t workers, size_t prompt_tokens)
+      : random(workers), index(1, random.next()), pledged(1, random.next()) {
     for (size_t id = 0; id < workers; id++) {
       ids.push_back(static_cast<uint32_t>(id));
       loads.push_back(std::make_unique<LoadSlot>());
@@ -74,7 +75,7 @@ struct Fleet {
   }
 
   Random random;
-  KvIndex index;
+  KvIndex index, pledged;
   std::vector<uint32_t> ids;
   std::vector<std::unique_ptr<LoadSlot>> loads;
   std::vector<std::vector<int32_t>> prompts;
@@ -132,7 +133,7 @@ void decide(benchmark::State& state) {
   time_each(state, [&](size_t prompt) {
     PlacementInput input;
     input.prompt_tokens = state.range(0);
-    look.ask(fleet.index, 0, chains[prompt]);
+    look.ask(fleet.index, fleet.pledged, 0, chains[prompt]);
     std::vector<Candidate> candidates;
     for (const uint32_t worker : look.shortlist(fleet.ids, fleet.random))
       candidates.push_back(candidate(fleet, look, worker));

@@ -58,6 +58,11 @@ std::vector<KvWanted> KvFollowing::wanted(TimePoint now) {
   return all;
 }
 
+uint64_t KvFollowing::incarnation(uint32_t worker) const {
+  const auto found = workers_.find(worker);
+  return found == workers_.end() ? 0 : found->second.mirror.incarnation();
+}
+
 KvCounts KvFollowing::counts() const {
   KvCounts counts = counts_;
   counts.expected = workers_.size();

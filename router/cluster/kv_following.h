@@ -54,6 +54,8 @@ class KvFollowing {
   // What is to be opened now; said once.
   std::vector<KvWanted> wanted(TimePoint now);
 
+  // 0: the worker is not there.
+  uint64_t incarnation(uint32_t worker) const;
   KvCounts counts() const;
 
  private:

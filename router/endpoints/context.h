@@ -54,7 +54,8 @@ struct CoreContext {
 struct RouterContext {
   EndpointOptions options;
   std::vector<std::unique_ptr<CoreContext>> cores;
-  std::unique_ptr<KvIndex> kv_index;  // a reader for each core; written by the fleet
+  // A reader for each core; written by the fleet.
+  std::unique_ptr<KvIndex> kv_index, kv_pledged;
   SessionTable sessions;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<CpuPool> pool;

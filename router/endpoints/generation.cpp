@@ -77,7 +77,8 @@ void Generation::make_runs() {
     if (request.return_token_ids) head.prompt_ids.push_back(prepared_->prompts[i].ids);
     auto run = std::make_unique<Run>(*this, i);
     const PreparedPrompt& prompt = prepared_->prompts[i];
-    run->route.emplace(prompt.chain, static_cast<int64_t>(prompt.ids.size()));
+    run->route.emplace(prompt.chain, static_cast<int64_t>(prompt.ids.size()),
+                       call_.router.fleet->pledges());
     run->placement.emplace(placement_input(*run), call_.router.options.placement);
     reset_choices(*run);
     queue_.push_back(run.get());

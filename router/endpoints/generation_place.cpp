@@ -127,7 +127,8 @@ PlacementStep Generation::decide(Run& run) {
   const TimePoint begun = now_steady();
   bool supported = true;
   PrefixLook& look = call_.core.look;
-  look.ask(*call_.router.kv_index, call_.core.core->index(), run.route->chain());
+  look.ask(*call_.router.kv_index, *call_.router.kv_pledged, call_.core.core->index(),
+           run.route->chain());
   const auto open = candidates(run, supported);
   run.route->note_best(int64_t{look.most_blocks()} * prepared_->model->card->block_tokens());
   auto step = run.placement->next(open, supported, begun, *call_.core.policy, call_.core.random);

@@ -36,6 +36,7 @@ void Generation::on_row(Run& run, const TokenRow& row, TimePoint now) {
   news_ = true;
   if (!run.admitted) admit(run);
   deliver_scores(run);
+  run.route->computed();
   CoreStats& stats = call_.core.stats;
   TimePoint& last_row = run.last_row[static_cast<size_t>(row.choice)];
   if (!first_token_seen_) {
@@ -83,7 +84,7 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
   switch (event.what_case()) {
     case v1::Event::kAdmitted:
       run.cached_tokens = event.admitted().matched_tokens();
-      run.route->admitted(event.admitted(), call_.core.routing);
+      run.route->admitted(event.admitted());
       call_.router.sessions.note(session(), run.worker);
       return admit(run);
     case v1::Event::kRejected:
@@ -94,6 +95,7 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
       return on_choice_end(run, event.choice_end());
     case v1::Event::kDone:
       run.cached_tokens = event.done().usage().cached();
+      run.route->finished(run.cached_tokens, call_.core.routing);
       return complete(run);
     case v1::Event::kFailed:
       return on_failed(run, event.failed());

@@ -164,8 +164,9 @@ MaybeError fill(PreparedRequest& prepared) {
     truncate(request, max_model_len, prompt.ids);
     if ((error = fit(request, max_model_len, prompt))) return error;
     const v1::ModelCard& card = *prepared.model->card;
-    prompt.chain = prefix_chain(card.hash_domain(), request.cache_salt, prompt.ids,
-                                static_cast<int32_t>(card.block_tokens()));
+    prompt.chain = std::make_shared<const std::vector<uint64_t>>(
+        prefix_chain(card.hash_domain(), request.cache_salt, prompt.ids,
+                     static_cast<int32_t>(card.block_tokens())));
   }
   if ((error = check_echo(prepared))) return error;
   prepared.banned = banned_sequences(request.sampling.bad_words, tokenizer);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "router/cluster/cluster_view.h"
+#include "router/cluster/kv_pledges.h"
 #include "router/endpoints/model_text.h"
 #include "router/openai/error.h"
 #include "router/openai/valid_request.h"
@@ -15,10 +16,10 @@
 namespace bessemer {
 
 struct PreparedPrompt {
-  std::vector<int32_t> ids;     // at least one
-  std::string text;             // of the whole prompt; only where echo asks for it
-  std::vector<uint64_t> chain;  // hashes of its blocks (prefix_chain)
-  int32_t max_tokens = 0;       // output tokens of a choice; 0: none are delivered (echo alone)
+  std::vector<int32_t> ids;  // at least one
+  std::string text;          // of the whole prompt; only where echo asks for it
+  ChainPtr chain;            // hashes of its blocks (prefix_chain)
+  int32_t max_tokens = 0;    // output tokens of a choice; 0: none are delivered (echo alone)
 };
 
 struct PreparedRequest {

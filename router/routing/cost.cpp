@@ -1,6 +1,7 @@
 #include "router/routing/cost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace bessemer {
 namespace {
@@ -11,6 +12,18 @@ constexpr double kTieSeconds = 0.002;
 constexpr double kTieShare = 0.02;
 
 }  // namespace
+
+void assume_speeds(std::span<Candidate> candidates) {
+  float speed = 0, slope = std::numeric_limits<float>::infinity();
+  for (const Candidate& one : candidates) {
+    speed = std::max(speed, one.reading.prefill_tok_s);
+    if (one.reading.step_slope_s > 0) slope = std::min(slope, one.reading.step_slope_s);
+  }
+  for (Candidate& one : candidates) {
+    if (one.reading.prefill_tok_s <= 0) one.reading.prefill_tok_s = speed;
+    if (one.reading.step_slope_s <= 0 && std::isfinite(slope)) one.reading.step_slope_s = slope;
+  }
+}
 
 double prefill_speed(const Candidate& candidate) {
   const double measured = candidate.reading.prefill_tok_s;

@@ -8,8 +8,11 @@
 
 namespace bessemer {
 
-// Prompt tokens a second. Before a worker has measured itself: the order of magnitude of a small
-// model on a CPU; only ratios between workers matter then.
+// Takes whoever has not measured itself yet to be as fast as the fastest of the others: only work
+// will tell, and a worker that looked slow would get none.
+void assume_speeds(std::span<Candidate> candidates);
+
+// Prompt tokens a second; where nobody knows, the order of magnitude of a small model on a CPU.
 double prefill_speed(const Candidate& candidate);
 // Until a new prompt's turn: the backlog at the worker's own speed.
 double queue_seconds(const Candidate& candidate);

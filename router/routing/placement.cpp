@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "router/routing/cost.h"
+
 namespace bessemer {
 namespace {
 
@@ -34,6 +36,7 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
     if (!refused_.contains(candidate.worker)) open.push_back(candidate);
   }
   if (!open.empty() && bounces_ < limits_.max_bounces) {
+    assume_speeds(open);
     const Choice choice = policy.choose(open, input_, random);
     return place_on(open[choice.index], choice);
   }

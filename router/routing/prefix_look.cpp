@@ -4,11 +4,19 @@
 
 namespace bessemer {
 
-void PrefixLook::ask(const KvIndex& index, size_t reader, std::span<const uint64_t> chain) {
+void PrefixLook::ask(const KvIndex& index, const KvIndex& pledged, size_t reader,
+                     std::span<const uint64_t> chain) {
   for (const KvMatch& match : matches_) blocks_[match.worker] = 0;
   matches_.clear();
   index.match(reader, chain, matches_);
   for (const KvMatch& match : matches_) blocks_[match.worker] = match.blocks;
+  pledged_matches_.clear();
+  pledged.match(reader, chain, pledged_matches_);
+  for (const KvMatch& match : pledged_matches_) {
+    if (blocks_[match.worker] == 0) matches_.push_back(match);
+    blocks_[match.worker] = std::max(blocks_[match.worker], match.blocks);
+  }
+  for (KvMatch& match : matches_) match.blocks = blocks_[match.worker];
 }
 
 int32_t PrefixLook::most_blocks() const {
@@ -22,8 +30,8 @@ std::span<const uint32_t> PrefixLook::shortlist(std::span<const uint32_t> worker
   for (const uint32_t worker : listed_) is_listed_.reset(worker);
   listed_.clear();
   const size_t matched = std::min(matches_.size(), kMostCandidates / 2);
-  std::ranges::partial_sort(matches_, matches_.begin() + static_cast<ptrdiff_t>(matched),
-                            std::ranges::greater(), &KvMatch::blocks);
+  std::ranges::nth_element(matches_, matches_.begin() + static_cast<ptrdiff_t>(matched),
+                           std::ranges::greater(), &KvMatch::blocks);
   for (size_t i = 0; i < matched; i++) {
     if (std::ranges::binary_search(workers, matches_[i].worker)) add(matches_[i].worker);
   }

@@ -12,15 +12,17 @@
 namespace bessemer {
 
 // Where more workers could serve, those with most of the prompt and a random sample of the others
-// are looked at, so that a decision costs the same with 64 workers and with 1,000. Half are for
-// each: a sample of 32 has one of the least loaded tenth with 97 %, and which of many equal
+// are looked at, so that a decision costs about the same with 32 workers and with 1,000. Half are
+// for each: a sample of 16 has one of the least loaded seventh with 92 %, and which of many equal
 // matches is taken does not matter.
-constexpr size_t kMostCandidates = 64;
+constexpr size_t kMostCandidates = 32;
 
 class PrefixLook {
  public:
-  // `reader`: see KvIndex::match.
-  void ask(const KvIndex& index, size_t reader, std::span<const uint64_t> chain);
+  // Of what workers have, and of what they are about to have (kv_pledges.h). `reader`: see
+  // KvIndex::match.
+  void ask(const KvIndex& index, const KvIndex& pledged, size_t reader,
+           std::span<const uint64_t> chain);
   // Of the chain's beginning, at the last ask; 0 for those who have nothing of it.
   int32_t blocks(uint32_t worker) const { return blocks_[worker]; }
   int32_t most_blocks() const;
@@ -32,7 +34,7 @@ class PrefixLook {
  private:
   void add(uint32_t worker);
 
-  std::vector<KvMatch> matches_;
+  std::vector<KvMatch> matches_, pledged_matches_;
   std::vector<int32_t> blocks_ = std::vector<int32_t>(kMaxWorkers);  // by worker
   std::vector<uint32_t> listed_;
   std::bitset<kMaxWorkers> is_listed_;

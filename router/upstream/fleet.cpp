@@ -145,6 +145,7 @@ class FleetImpl final : public Fleet {
   void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) override {
     sessions_.at(worker)->cancel(key, choices);
   }
+  PledgeBook& pledges() override { return *follower_; }
   KvCounts kv_counts() const override { return follower_->counts(); }
 
  private:
@@ -182,9 +183,9 @@ FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
       hooks_(std::move(hooks)),
       registry_(options.workers),
       cache_(options.cache_folder) {
-  follower_ = KvFollower::create(*options.kv_index, [this](const KvWanted& wanted) {
-    facts_.push_reserved({wanted.worker, wanted});
-  });
+  follower_ = KvFollower::create(
+      *options.kv_index, *options.kv_pledged,
+      [this](const KvWanted& wanted) { facts_.push_reserved({wanted.worker, wanted}); });
   const uint64_t incarnation = random_seed();
   for (uint32_t id = 0; id < options.workers.size(); id++) {
     WorkerSessionOptions session;

@@ -8,6 +8,7 @@
 
 #include "router/cluster/cluster_view.h"
 #include "router/cluster/kv_following.h"
+#include "router/cluster/kv_pledges.h"
 #include "router/cluster/registry.h"
 #include "router/upstream/worker_session.h"
 
@@ -17,8 +18,9 @@ struct FleetOptions {
   std::vector<std::string> workers;  // host:port
   std::string node, version;
   size_t lanes = 1;
-  std::string cache_folder;     // for vocabularies; empty: none
-  KvIndex* kv_index = nullptr;  // outlives the fleet, which writes it
+  std::string cache_folder;       // for vocabularies; empty: none
+  KvIndex* kv_index = nullptr;    // these two outlive the fleet, which writes them
+  KvIndex* kv_pledged = nullptr;  // what workers are about to have (kv_pledges.h)
 };
 
 // How the fleet reaches the rest of the router.
@@ -40,6 +42,7 @@ class Fleet {
   // ---- any thread; see WorkerSession ----
   virtual Status start(uint32_t worker, AttemptKey key, v1::Start start) = 0;
   virtual void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) = 0;
+  virtual PledgeBook& pledges() = 0;
   // How well the workers' caches are known.
   virtual KvCounts kv_counts() const = 0;
 };

@@ -1,4 +1,5 @@
 """Placement by prefix: conversations stay where their keys and values are, and what that saves."""
+import concurrent.futures
 import json
 import re
 import time
@@ -31,22 +32,27 @@ def first_turn(session):
 
 
 def talk(cluster, sessions=SESSIONS, turns=TURNS):
-    """Every session's turns, in rounds: each prompt is the one before, its answer, and a sentence more. Returns the header fields
-    of every turn, by session, and what the workers had of the prompts."""
+    """Every session's turns, in rounds of all at once: each prompt is the one before, its answer, and a sentence more. Returns the
+    header fields of every turn, by session, and what the workers had of the prompts."""
     name = cluster.get("/v1/models")["data"][0]["id"]
-    prompts = {session: first_turn(session) for session in range(sessions)}
-    decisions, cached, asked = {session: [] for session in prompts}, 0, 0
+    prompts = [first_turn(session) for session in range(sessions)]
+    decisions, cached, asked = [[] for _ in prompts], 0, 0
+
+    def ask(prompt):
+        body = {"model": name, "prompt": prompt, "temperature": 0, "max_tokens": 8}
+        status, headers, answer = cluster.request("POST", "/v1/completions", body, {HEADER: "1"})
+        assert status == 200, answer
+        return fields(headers[HEADER]), json.loads(answer)
+
     for turn in range(turns):
-        for session, prompt in prompts.items():
-            status, headers, body = cluster.request(
-                "POST", "/v1/completions", {"model": name, "prompt": prompt, "temperature": 0, "max_tokens": 8}, {HEADER: "1"})
-            assert status == 200, body
-            answer = json.loads(body)
-            decisions[session].append(fields(headers[HEADER]))
+        with concurrent.futures.ThreadPoolExecutor(sessions) as pool:
+            answers = list(pool.map(ask, prompts))
+        for session, (decision, answer) in enumerate(answers):
+            decisions[session].append(decision)
             usage = answer["usage"]
             asked += usage["prompt_tokens"]
             cached += (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
-            prompts[session] = prompt + answer["choices"][0]["text"] + f" In part {turn + 2} they went on."
+            prompts[session] += answer["choices"][0]["text"] + f" In part {turn + 2} they went on."
         settle(cluster)
     return decisions, cached, asked
 
@@ -63,11 +69,11 @@ def settle(cluster):
 def test_a_conversation_stays_where_its_prefix_is(model):
     with routed_cluster(model, "cache_aware") as cluster:
         decisions, cached, asked = talk(cluster)
-        for turns in decisions.values():
+        for turns in decisions:
             assert len({turn["worker"] for turn in turns}) == 1, decisions
             assert all(int(turn["matched_tokens"]) > 0 for turn in turns[1:]), decisions
-            assert any(turn["reason"] == "prefix" for turn in turns[1:]), decisions
-        assert len({turns[0]["worker"] for turns in decisions.values()}) == 2, "both workers have some"
+        assert any(turn["reason"] == "prefix" for turns in decisions for turn in turns), decisions
+        assert len({turns[0]["worker"] for turns in decisions}) == 2, "what came at once was spread"
         assert cached > asked / 2
         assert metric(cluster, "recomputed_tokens_total") == 0
         assert metric(cluster, "predicted_cached_tokens_total") == metric(cluster, "found_cached_tokens_total") == cached
@@ -80,7 +86,7 @@ def test_taking_turns_computes_more(model):
     with routed_cluster(model, "cache_aware") as cluster:
         _, cached, asked = talk(cluster)
     with routed_cluster(model, "round_robin") as cluster:
-        # One session more than the turns come out even for, so that each changes its worker.
+        # An odd number of sessions, so that each changes its worker from turn to turn.
         _, cached_in_turns, asked_in_turns = talk(cluster, sessions=SESSIONS + 1)
         assert metric(cluster, "recomputed_tokens_total") > 0, "another worker had them"
     assert (asked - cached) / asked < 0.8 * (asked_in_turns - cached_in_turns) / asked_in_turns
@@ -95,8 +101,9 @@ def test_a_restarted_worker_has_nothing_and_is_followed_again(model):
         cluster.wait_ready()
         wait_until(lambda: metric(cluster, "kv_workers_exact") == 2, 5, "both are known again")
         decisions, _, _ = talk(cluster)
-        for turns in decisions.values():
-            assert all(int(turn["matched_tokens"]) > 0 for turn in turns[1:]), decisions
+        for turns in decisions:
+            # A worker that a neighbour slows down may have refused for its time.
+            assert all(int(turn["matched_tokens"]) > 0 or turn["bounces"] != "0" for turn in turns[1:]), decisions
         assert metric(cluster, "missed_cached_tokens_total") == 0
 
 

@@ -343,6 +343,60 @@ TEST_F(Prefixes, TheBacklogLeavesOutWhatNobodyWillCompute) {
   expect_right_answers();
 }
 
+// Of what several have in common only the first computes it.
+TEST_F(Prefixes, TheBacklogCountsASharedPrefixOnce) {
+  for (uint64_t id = 1; id <= 4; ++id) add(sharing(id, 40, 1));
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 41 + 3);
+  EXPECT_EQ(h_.all<Admitted>(2).size(), 0u);
+  h_.run();
+  EXPECT_EQ(h_.all<Admitted>(2)[0].matched_tokens, 0) << "when it came, nothing was there yet";
+  EXPECT_EQ(h_.all<Admitted>(4)[0].backlog_tokens, 41 + 2);
+  EXPECT_EQ(usage(4).cached, 40);
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 0);
+  Request secret = sharing(5, 40, 1);
+  secret.cache_store = false;
+  secret.cache_root = "apart";
+  add(secret);
+  Request other = sharing(6, 40, 1);
+  other.cache_root = "apart";
+  add(other);
+  EXPECT_EQ(h_.scheduler.stats().backlog_tokens, 41 + 41) << "nobody will share it";
+  h_.run();
+  expect_right_answers();
+}
+
+TEST_F(Prefixes, TheEstimateKnowsWhatIsCached) {
+  add(sharing(1, 60, 1));
+  h_.run();  // its 61 rows took a millisecond
+  Request cached = sharing(2, 60, 1), cold = sharing(3, 0, 61), patient = cold;
+  cached.max_ttft_us = cold.max_ttft_us = 500;
+  patient.id = AttemptId{4};
+  patient.max_ttft_us = 1500;
+  add(cached);
+  h_.scheduler.add(cold, h_.now);
+  add(patient);
+  h_.run();
+  EXPECT_THAT(h_.all<Admitted>(2), SizeIs(1));
+  ASSERT_THAT(h_.all<Rejected>(3), SizeIs(1));
+  EXPECT_EQ(h_.all<Rejected>(3)[0].reason, RejectReason::too_slow);
+  EXPECT_NEAR(static_cast<double>(h_.all<Rejected>(3)[0].est_ttft_us), 1000.0 * 62 / 61, 1);
+  ASSERT_THAT(h_.all<Admitted>(4), SizeIs(1));
+  EXPECT_NEAR(static_cast<double>(h_.all<Admitted>(4)[0].est_ttft_us), 1000.0 * 62 / 61, 1);
+  expect_right_answers();
+}
+
+TEST_F(Prefixes, TheTailsOfCachedPromptsDoNotMakeItLookSlow) {
+  add(sharing(1, 60, 1));
+  h_.run();
+  const double speed = h_.scheduler.stats().prefill_tokens_per_s;
+  EXPECT_NEAR(speed, 61'000, 1);
+  for (uint64_t id = 2; id <= 60; ++id) {
+    add(sharing(id, 60, 1, 1));
+    h_.run();
+  }
+  EXPECT_GT(h_.scheduler.stats().prefill_tokens_per_s, 0.9 * speed);
+}
+
 TEST_F(Prefixes, OffMeansOff) {
   Harness h(Harness::limits(), {.prefix_cache = false});
   for (uint64_t id = 1; id <= 2; ++id) {

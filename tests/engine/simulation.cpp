@@ -138,9 +138,22 @@ Request Simulation::random_request() {
   if (random_.chance(0.1)) {
     request.deadline = now_ + std::chrono::microseconds(random_.between(0, 100'000));
   }
+  if (request.prompt_logprobs < 0 && random_.chance(config_.resumed)) interrupt(request);
   if (random_.chance(0.02)) request.prompt[0] = limits.vocab_size;  // refused
   if (random_.chance(0.02)) request.max_tokens = 0;
   return request;
+}
+
+// It has run elsewhere, each choice up to somewhere; some of them to their end, or to a cancel.
+void Simulation::interrupt(Request& request) {
+  for (int32_t choice = 0; choice < request.n; ++choice) {
+    Resumed& before = request.resumed.emplace_back();
+    before.ids =
+        fake::answer(request, choice, config_.limits.vocab_size, config_.limits.max_len).ids;
+    const bool whole = random_.chance(0.3);
+    if (!whole) before.ids.resize(random_.below(before.ids.size() + 1));
+    before.ended = random_.chance(whole ? 0.5 : 0.1);
+  }
 }
 
 // The beginning of a stream and something of its own, or that alone.

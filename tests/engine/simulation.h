@@ -23,6 +23,7 @@ struct SimulationConfig {
   int32_t longest_prompt = 40, longest_answer = 30, most_choices = 4;
   double shared = 0.8;        // chance that a prompt begins as others do
   double never_stored = 0.1;  // that what it computes is not shared
+  double resumed = 0.15;      // that a request has run elsewhere before
 };
 // Small enough that every bound is hit all the time.
 SimulationConfig random_config(Random& random);
@@ -44,6 +45,7 @@ class Simulation {
   void submit_someone();
   Request random_request();
   std::vector<int32_t> random_prompt();
+  void interrupt(Request& request);
   void cancel_someone();
   void plan_all();
   void finish_step();

@@ -131,11 +131,11 @@ class FakeDelivery final : public KvDelivery {
 
 TEST(KvFollower, AppliesOnItsOwnThreadWhatManySay) {
   constexpr uint32_t kWorkers = 4;
-  KvIndex index(1, 1);
+  KvIndex index(1, 1), pledged(1, 2);
   std::mutex mutex;
   std::condition_variable came;
   std::map<uint32_t, uint64_t> streams;
-  auto follower = KvFollower::create(index, [&](const KvWanted& wanted) {
+  auto follower = KvFollower::create(index, pledged, [&](const KvWanted& wanted) {
     std::lock_guard lock(mutex);
     streams[wanted.worker] = wanted.stream;
     came.notify_all();

@@ -53,6 +53,15 @@ TEST_F(PlacementTest, BouncesToTheNextWorkerThenQueues) {
   EXPECT_EQ(last_.bounces, 2);
 }
 
+// Else a worker that has done nothing yet would look slow, and never get anything to do.
+TEST_F(PlacementTest, AnUnmeasuredWorkerIsTakenToBeAsFastAsTheFastest) {
+  Candidate fast = candidate(0, 0, 100), fresh = candidate(1);
+  fast.reading.prefill_tok_s = 5000;
+  fresh.reading.prefill_tok_s = 0;
+  policy_ = make_cache_aware();
+  EXPECT_EQ(placed({fast, fresh}), 1u);
+}
+
 TEST_F(PlacementTest, WaitsWhenAllAreFullAndRefusesInTheEnd) {
   const std::vector<Candidate> one{candidate(0)};
   int waits = 0;

@@ -24,16 +24,46 @@ v1::Admitted admission(uint32_t matched, uint64_t backlog) {
   return admitted;
 }
 
+const ChainPtr kNoBlocks = std::make_shared<const std::vector<uint64_t>>();
+
+struct FakeBook final : PledgeBook {
+  void pledge(KvPledgePtr pledge) override { pledged.push_back(std::move(pledge)); }
+  void release(KvPledgePtr, bool computed) override { released.push_back(computed); }
+  std::vector<KvPledgePtr> pledged;
+  std::vector<bool> released;
+};
+FakeBook unread;
+
+TEST(PromptRoute, ItsBlocksArePledgedUntilTheyAreComputedOrGivenUp) {
+  const auto chain = std::make_shared<const std::vector<uint64_t>>(std::vector<uint64_t>{1, 2});
+  FakeBook book;
+  RoutingStats stats;
+  {
+    PromptRoute route(chain, 40, book);
+    route.claim(std::make_shared<LoadSlot>(), placed(0), stats);
+    ASSERT_EQ(book.pledged.size(), 1u);
+    EXPECT_EQ(book.pledged[0]->worker, 2u);
+    EXPECT_EQ(book.pledged[0]->chain, chain);
+    route.admitted(admission(0, 0));
+    EXPECT_TRUE(book.released.empty());
+    route.computed();
+    route.computed();
+    EXPECT_EQ(book.released, std::vector<bool>{true});
+    route.claim(std::make_shared<LoadSlot>(), placed(0), stats);  // lost, and placed again
+  }
+  EXPECT_EQ(book.released, (std::vector<bool>{true, false}));
+}
+
 TEST(PromptRoute, ItsTokensAreLoadUntilTheWorkerSaysSo) {
   const auto load = std::make_shared<LoadSlot>();
   load->said_backlog = 50;
   RoutingStats stats;
-  PromptRoute route({}, 1000);
+  PromptRoute route(kNoBlocks, 1000, unread);
   route.claim(load, placed(600), stats);
   EXPECT_EQ(load->backlog(), 450);
-  route.admitted(admission(500, 70), stats);
+  route.admitted(admission(600, 70));
   EXPECT_EQ(load->unadmitted, 0);
-  EXPECT_EQ(load->backlog(), 570) << "what was before it, and what it lacks itself";
+  EXPECT_EQ(load->backlog(), 470) << "what was before it, and what it lacks itself";
   route.release();
   EXPECT_EQ(load->unadmitted, 0);
 }
@@ -42,7 +72,7 @@ TEST(PromptRoute, ALostOrRefusedAttemptTakesItsTokensBack) {
   const auto first = std::make_shared<LoadSlot>(), second = std::make_shared<LoadSlot>();
   RoutingStats stats;
   {
-    PromptRoute route({}, 1000);
+    PromptRoute route(kNoBlocks, 1000, unread);
     route.claim(first, placed(0), stats);
     route.claim(second, placed(0), stats);
     EXPECT_EQ(first->backlog(), 0);
@@ -54,12 +84,12 @@ TEST(PromptRoute, ALostOrRefusedAttemptTakesItsTokensBack) {
 TEST(PromptRoute, ComparesWhatWasPredictedWithWhatWasFound) {
   const auto load = std::make_shared<LoadSlot>();
   RoutingStats stats;
-  PromptRoute route({}, 1000);
+  PromptRoute route(kNoBlocks, 1000, unread);
   route.note_best(900);
   route.claim(load, placed(600), stats);
-  route.admitted(admission(500, 0), stats);
+  route.finished(500, stats);
   route.claim(load, placed(100), stats);
-  route.admitted(admission(950, 0), stats);
+  route.finished(950, stats);
   EXPECT_EQ(stats.decisions[static_cast<size_t>(ChoiceReason::prefix)].value(), 2u);
   EXPECT_EQ(stats.predicted_tokens.value(), 700u);
   EXPECT_EQ(stats.found_tokens.value(), 1450u);
@@ -70,7 +100,7 @@ TEST(PromptRoute, ComparesWhatWasPredictedWithWhatWasFound) {
 
 TEST(PromptRoute, ExplainsItself) {
   RoutingStats stats;
-  PromptRoute route({}, 1000);
+  PromptRoute route(kNoBlocks, 1000, unread);
   route.note_best(600);
   route.claim(std::make_shared<LoadSlot>(), placed(600), stats);
   EXPECT_EQ(route.explain("10.0.0.1:80"),

@@ -119,6 +119,11 @@ class DrawnCircumstances : public ::testing::Test {
       request.sampling.seed = random.next();
       request.n = i % 5 == 4 ? 3 : 1;
       request.top_logprobs = 0;
+      if (i % 4 == 1) {
+        request.sampling.repetition_penalty = 1.1f;
+        request.sampling.frequency_penalty = 0.3f;
+        request.sampling.presence_penalty = 0.2f;
+      }
       requests.push_back(std::move(request));
     }
     return requests;
@@ -136,8 +141,28 @@ class DrawnCircumstances : public ::testing::Test {
     return answers;
   }
 
+  // The same requests after each choice has delivered a drawn part of its answer elsewhere.
+  static std::vector<Request> interrupt_all(const std::vector<Request>& requests,
+                                            const std::vector<Answer>& answers, Random& random) {
+    std::vector<Request> again;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      again.push_back(interrupted(requests[i], answers[i].ids, random));
+    }
+    return again;
+  }
+
   const std::string path_ = test::default_model_path();
 };
+
+// What `whole` says of the tokens that `request` had not delivered; all ids, their own logprobs.
+Answer rest_of(const Answer& whole, const Request& request) {
+  Answer rest = whole;
+  for (size_t i = 0; i < request.resumed.size(); ++i) {
+    std::vector<float>& values = rest.logprobs[i];
+    values.erase(values.begin(), values.begin() + std::ssize(request.resumed[i].ids));
+  }
+  return rest;
+}
 
 TEST_F(DrawnCircumstances, AlwaysTheSameTokens) {
   HarnessOptions plain;
@@ -160,11 +185,17 @@ TEST_F(DrawnCircumstances, AlwaysTheSameTokens) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + drawn.describe());
     const auto harness = Harness::make(drawn.options, path_);
     ASSERT_TRUE(harness);
+    Random random(seed);
+    const std::vector<Request> again = interrupt_all(requests, expected, random);
+    const bool resumed_cold = random.chance(0.5);
     for (const char* when : {"cold", "warm"}) {
-      const std::vector<Answer> answers = run_under(*harness, drawn, requests);
+      const bool resumed = resumed_cold == (when == std::string_view("cold"));
+      const std::vector<Request>& asked = resumed ? again : requests;
+      const std::vector<Answer> answers = run_under(*harness, drawn, asked);
       for (size_t i = 0; i < answers.size(); ++i) {
-        EXPECT_EQ(answers[i].ids, expected[i].ids) << when << ", request " << i;
-        EXPECT_EQ(answers[i].logprobs, expected[i].logprobs) << when << ", request " << i;
+        const Answer rest = rest_of(expected[i], asked[i]);
+        EXPECT_EQ(answers[i].ids, rest.ids) << when << resumed << ", request " << i;
+        EXPECT_EQ(answers[i].logprobs, rest.logprobs) << when << resumed << ", request " << i;
       }
     }
     preemptions += harness->stats().preemptions;

@@ -56,6 +56,7 @@ std::vector<Output> Harness::run(std::vector<Request> requests,
       output.ids.resize(static_cast<size_t>(request.n));
       output.logprobs.resize(static_cast<size_t>(request.n));
       output.ends.resize(static_cast<size_t>(request.n));
+      for (size_t i = 0; i < request.resumed.size(); ++i) output.ids[i] = request.resumed[i].ids;
     }
   }
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -94,6 +95,15 @@ void Harness::take(std::vector<EngineEvent> events) {
     }
   }
   if (open_ == 0) done_.notify_all();
+}
+
+Request interrupted(Request request, const std::vector<std::vector<int32_t>>& whole,
+                    Random& random) {
+  for (const std::vector<int32_t>& ids : whole) {
+    const auto delivered = static_cast<ptrdiff_t>(random.below(ids.size() + 1));
+    request.resumed.push_back({{ids.begin(), ids.begin() + delivered}, false});
+  }
+  return request;
 }
 
 Request greedy(std::vector<int32_t> prompt, int32_t max_tokens) {

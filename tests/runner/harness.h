@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/random.h"
 #include "worker/backend/registry.h"
 #include "worker/engine/engine.h"
 #include "worker/format/gguf.h"
@@ -26,7 +27,7 @@ struct HarnessOptions {
 };
 
 struct Output {
-  std::vector<std::vector<int32_t>> ids;       // per choice
+  std::vector<std::vector<int32_t>> ids;       // per choice; of a resumed one all, from the first
   std::vector<std::vector<Logprob>> logprobs;  // per choice, as the events gave them
   std::vector<Logprob> prompt_scores;
   std::vector<EndReason> ends;
@@ -64,6 +65,10 @@ class Harness {
   uint64_t next_id_ = 1;
   std::unique_ptr<Engine> engine_;
 };
+
+// `request` after each choice has delivered a drawn part of `whole`, its undisturbed answer.
+Request interrupted(Request request, const std::vector<std::vector<int32_t>>& whole,
+                    Random& random);
 
 // Greedy, `max_tokens` long, without stop ids.
 Request greedy(std::vector<int32_t> prompt, int32_t max_tokens);

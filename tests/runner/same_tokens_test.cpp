@@ -1,6 +1,6 @@
 // The same tokens, whatever the circumstances (E5): against llama.cpp, between backends, alone or
 // in company, in one piece or in chunks, the first time or the second, with one thread or several,
-// with a cold prefix, a warm one or one that somebody else is computing.
+// with a cold prefix, a warm one or one that somebody else is computing, undisturbed or resumed.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -63,6 +63,12 @@ std::vector<std::vector<std::vector<int32_t>>> ids_of(const std::vector<Output>&
     ids.push_back(output.ids);
   }
   return ids;
+}
+
+std::vector<float> values_of(const std::vector<Logprob>& logprobs, size_t first) {
+  std::vector<float> values;
+  for (size_t i = first; i < logprobs.size(); ++i) values.push_back(logprobs[i].value);
+  return values;
 }
 
 std::vector<std::vector<std::vector<int32_t>>> one_by_one(Harness& harness,
@@ -205,6 +211,45 @@ TEST_P(SameTokens, UnderPressure) {
   }
   EXPECT_GT(harness->stats().preemptions, 0u);
   EXPECT_GT(harness->stats().prefix_tokens_found, 0u);
+}
+
+// Wherever a request stops and goes on with what it had delivered, by another engine that has
+// nothing of it and by the one that has, its tokens and their probabilities are the same.
+TEST_P(SameTokens, UndisturbedAndResumed) {
+  const auto first = make(), second = make(16);
+  ASSERT_TRUE(first && second);
+  auto requests = random_requests(10, 8);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    requests[i].top_logprobs = 2;
+    if (i % 2 == 0) continue;
+    requests[i].sampling.frequency_penalty = 0.7f;
+    requests[i].sampling.presence_penalty = 0.4f;
+    requests[i].sampling.stop_ids = append(requests[i].tokens, std::vector<int32_t>{2, 261});
+    requests[i].sampling.min_tokens = 10;
+    requests[i].max_tokens = std::max(requests[i].max_tokens, 12);
+  }
+  Random random(9);
+  std::vector<Request> again;
+  std::vector<Output> whole;
+  for (const Request& request : requests) {
+    whole.push_back(first->run(request));
+    again.push_back(interrupted(request, whole.back().ids, random));
+  }
+  for (Harness* harness : {second.get(), first.get()}) {
+    const std::vector<Output> resumed = harness->run(again);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      EXPECT_EQ(resumed[i].error, "");
+      EXPECT_EQ(resumed[i].ids, whole[i].ids) << i;
+      EXPECT_EQ(resumed[i].ends, whole[i].ends) << i;
+      EXPECT_EQ(resumed[i].usage.prompt, whole[i].usage.prompt);
+      EXPECT_EQ(resumed[i].usage.generated, whole[i].usage.generated);
+      for (size_t c = 0; c < whole[i].ids.size(); ++c) {
+        EXPECT_EQ(values_of(resumed[i].logprobs[c], 0),
+                  values_of(whole[i].logprobs[c], 3 * again[i].resumed[c].ids.size()))
+            << i;
+      }
+    }
+  }
 }
 
 TEST_P(SameTokens, WithAnyNumberOfThreads) {

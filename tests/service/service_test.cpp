@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/block_hash.h"
+#include "proto/features.h"
 #include "tests/service/client.h"
 #include "tests/service/worker_process.h"
 #include "tests/support/random_llama.h"
@@ -207,6 +208,44 @@ TEST_F(ServiceTest, CancelGivesEverythingBack) {
   EXPECT_EQ(answer.ends[0].reason(), v1::END_CANCELLED);
   EXPECT_LT(answer.ids[0].size(), 1000u);
   EXPECT_TRUE(idle(client_->watch(50, idle).back()));
+}
+
+// What another worker delivered goes into Start.resume, and the answer goes on behind it.
+TEST_F(ServiceTest, ResumesWhatAnotherWorkerBegan) {
+  const auto make = [](uint64_t attempt) {
+    v1::RouterFrame frame = start_frame(attempt, kPrompt, 40);
+    v1::Generate& generate = *frame.mutable_start()->mutable_generate();
+    generate.set_temperature(1);
+    generate.set_seed(11);
+    generate.set_n(2);
+    generate.set_frequency_penalty(0.5f);
+    generate.set_repetition_penalty(1.1f);
+    return frame;
+  };
+  start();
+  const Answer whole = ask(*client_->open_lane(), make(1));
+  ASSERT_TRUE(whole.done);
+  start();  // another process
+  const auto lane = client_->open_lane();
+  v1::RouterFrame again = make(1);
+  again.mutable_start()->set_epoch(1);
+  again.mutable_start()->add_required_features(static_cast<uint32_t>(Feature::resume));
+  for (const size_t delivered : {size_t{13}, size_t{29}}) {
+    const auto& ids = whole.ids[static_cast<size_t>(again.start().resume().choices_size())];
+    again.mutable_start()->mutable_resume()->add_choices()->mutable_ids()->Add(
+        ids.begin(), ids.begin() + static_cast<ptrdiff_t>(delivered));
+  }
+  const Answer rest = ask(*lane, again);
+  ASSERT_TRUE(rest.done) << (rest.rejected ? rest.rejected->detail() : lane->status().second);
+  for (size_t choice = 0; choice < 2; ++choice) {
+    const auto& delivered = again.start().resume().choices(static_cast<int>(choice)).ids();
+    std::vector<uint32_t> all(delivered.begin(), delivered.end());
+    all.insert(all.end(), rest.ids[choice].begin(), rest.ids[choice].end());
+    EXPECT_EQ(all, whole.ids[choice]);
+  }
+  EXPECT_THAT(rest.done->usage().generated(), ElementsAre(40, 40));
+  EXPECT_EQ(rest.done->usage().prompt(), kPrompt.size());
+  EXPECT_GT(rest.done->usage().recomputed(), 0u);
 }
 
 TEST_F(ServiceTest, LosingTheLaneCancelsItsAttempts) {

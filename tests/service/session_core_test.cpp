@@ -48,6 +48,17 @@ class SessionTest : public ::testing::Test {
     chunk.set_last(last);
     core().on_frame(frame, now_);
   }
+  void delivered_chunk(uint64_t attempt, uint32_t seq, uint32_t part, std::vector<uint32_t> ids,
+                       bool last) {
+    v1::RouterFrame frame;
+    v1::Chunk& chunk = *frame.mutable_chunk();
+    chunk.set_attempt(attempt);
+    chunk.set_seq(seq);
+    chunk.set_part(part);
+    chunk.mutable_ids()->Add(ids.begin(), ids.end());
+    chunk.set_last(last);
+    core().on_frame(frame, now_);
+  }
   void cancel(uint64_t attempt, std::vector<uint32_t> choices = {}) {
     v1::RouterFrame frame;
     frame.mutable_cancel()->set_attempt(attempt);
@@ -325,6 +336,28 @@ TEST_F(SessionTest, ChunksThatDoNotAddUpAreRefused) {
   EXPECT_EQ(closed(), "open");
 }
 
+TEST_F(SessionTest, WhatWasDeliveredMayComeInChunks) {
+  facts_.max_len = 8;
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.mutable_resume()->add_choices()->add_ids(7);
+  start(part);
+  delivered_chunk(1, 0, 1, {8, 9}, false);
+  chunk(1, 1, {6}, true);
+  ASSERT_EQ(host_.submitted.size(), 1u);
+  EXPECT_THAT(host_.submitted[0].prompt, ElementsAre(5, 6));
+  EXPECT_THAT(host_.submitted[0].resumed[0].ids, ElementsAre(7, 8, 9));
+  part.set_attempt(2);
+  part.set_epoch(1);
+  start(part);
+  delivered_chunk(2, 0, 2, {8}, false);
+  EXPECT_THAT(rejection().detail(), HasSubstr("part 2, of 1 choices"));
+  part.set_attempt(3);
+  start(part);
+  delivered_chunk(3, 0, 1, {1, 2, 3, 4, 5, 6, 7, 8}, false);
+  EXPECT_EQ(rejection().reason(), v1::REJECT_TOO_LARGE);
+}
+
 TEST_F(SessionTest, AChunkOfNothingEndsTheLane) {
   hello();
   chunk(9, 0, {1}, true);
@@ -374,23 +407,31 @@ TEST_F(SessionTest, AChoiceCancelledWhileTheInputArrivesIsCancelledOnceItRuns) {
   EXPECT_THAT(host_.cancelled[0].second, ElementsAre(1));
 }
 
+// The backlog alone decides here; the engine, which knows what is cached, has the last word.
 TEST_F(SessionTest, RejectsWhatWouldTakeTooLong) {
   hello();
   host_.engine.prefill_tokens_per_s = 100;
   host_.engine.backlog_tokens = 97;
   v1::Start hasty = small_start(1);
-  hasty.mutable_admission()->set_max_est_ttft_us(999'999);
+  hasty.mutable_admission()->set_max_est_ttft_us(969'999);
   start(hasty);
   EXPECT_EQ(rejection().reason(), v1::REJECT_TOO_SLOW);
   v1::Start patient = small_start(2);
-  patient.mutable_admission()->set_max_est_ttft_us(1'000'000);
+  patient.mutable_admission()->set_max_est_ttft_us(970'000);
   start(patient);
   v1::Start bounced = small_start(3);
   bounced.mutable_admission()->set_max_est_ttft_us(1);
   bounced.mutable_admission()->set_must_queue(true);
   start(bounced);
-  EXPECT_EQ(host_.submitted.size(), 2u);
-  event(0, Admitted{});
+  ASSERT_EQ(host_.submitted.size(), 2u);
+  EXPECT_EQ(host_.submitted[0].max_ttft_us, 970'000);
+  EXPECT_EQ(host_.submitted[1].max_ttft_us, 0);
+  event(0, Rejected{RejectReason::too_slow, "busy", 16, 980'000});
+  const v1::Rejected said_no = rejection();
+  EXPECT_EQ(said_no.reason(), v1::REJECT_TOO_SLOW);
+  EXPECT_EQ(said_no.matched_tokens(), 16u);
+  EXPECT_EQ(said_no.est_ttft_us(), 980'000u);
+  event(1, Admitted{.est_ttft_us = 1'000'000});
   EXPECT_EQ(said().before(0).admitted().est_ttft_us(), 1'000'000u);
 }
 

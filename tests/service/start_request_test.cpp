@@ -128,8 +128,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Case{"ShortId", [](auto& s) { s.set_request_id("abc"); }, v1::REJECT_BAD_INPUT,
              "request_id"},
-        Case{"UnknownFeature", [](auto& s) { s.add_required_features(20); }, v1::REJECT_UNSUPPORTED,
-             "feature 20"},
+        Case{"UnknownFeature", [](auto& s) { s.add_required_features(99); }, v1::REJECT_UNSUPPORTED,
+             "feature 99"},
         Case{"OtherCard", [](auto& s) { s.set_card_hash("beef"); }, v1::REJECT_WRONG_CARD,
              "c0ffee"},
         Case{"Adapter", [](auto& s) { s.set_adapter("lora"); }, v1::REJECT_NO_ADAPTER, "lora"},
@@ -139,7 +139,14 @@ INSTANTIATE_TEST_SUITE_P(
              "transcribe"},
         Case{"Speak", [](auto& s) { s.mutable_speak(); }, v1::REJECT_UNSUPPORTED, "speak"},
         Case{"NoTask", [](auto& s) { s.clear_task(); }, v1::REJECT_BAD_INPUT, "no task"},
-        Case{"Resume", [](auto& s) { s.mutable_resume(); }, v1::REJECT_UNSUPPORTED, "resume"},
+        Case{"ResumeOfOtherChoices", [](auto& s) { s.mutable_resume(); }, v1::REJECT_BAD_INPUT,
+             "resume.choices has 0"},
+        Case{"ResumeWithPromptLogprobs",
+             [](auto& s) {
+               s.mutable_resume()->add_choices();
+               generate(s).set_prompt_logprobs(1);
+             },
+             v1::REJECT_BAD_INPUT, "prompt_logprobs"},
         Case{"Kv", [](auto& s) { s.mutable_kv(); }, v1::REJECT_UNSUPPORTED, "kv"},
         Case{"SendUntil", [](auto& s) { s.set_send_until(1); }, v1::REJECT_UNSUPPORTED,
              "send_until"},
@@ -203,10 +210,46 @@ TEST(StartRequest, RefusesIdsOutsideTheVocabulary) {
   EXPECT_THAT(std::get<Refusal>(result).detail, HasSubstr("input.ids[1]"));
 }
 
+TEST(StartRequest, MustQueueLeavesTheEstimateUnheeded) {
+  v1::Start start = small_start(1);
+  EXPECT_EQ(accepted(start).max_ttft_us, 0);
+  start.mutable_admission()->set_max_est_ttft_us(5000);
+  EXPECT_EQ(accepted(start).max_ttft_us, 5000);
+  start.mutable_admission()->set_must_queue(true);
+  EXPECT_EQ(accepted(start).max_ttft_us, 0);
+}
+
+TEST(StartRequest, AResumeNamesWhatEachChoiceHasDelivered) {
+  v1::Start start = small_start(1);
+  start.mutable_generate()->set_n(2);
+  v1::Delivered& first = *start.mutable_resume()->add_choices();
+  first.add_ids(8);
+  first.add_ids(9);
+  start.mutable_resume()->add_choices()->set_end(v1::END_STOP);
+  const Request request = accepted(start);
+  ASSERT_EQ(request.resumed.size(), 2u);
+  EXPECT_THAT(request.resumed[0].ids, ElementsAre(8, 9));
+  EXPECT_FALSE(request.resumed[0].ended);
+  EXPECT_TRUE(request.resumed[1].ended);
+}
+
+TEST(StartRequest, AResumeIsCheckedAgainstWhatTheRequestMayHave) {
+  const auto detail_of = [](std::vector<uint32_t> ids) {
+    v1::Start start = small_start(1);
+    start.mutable_resume()->add_choices()->mutable_ids()->Add(ids.begin(), ids.end());
+    const auto result = to_request(start, kFacts);
+    return std::holds_alternative<Refusal>(result) ? std::get<Refusal>(result).detail : "none";
+  };
+  EXPECT_EQ(detail_of({1, 2, 3, 4}), "none");
+  EXPECT_THAT(detail_of({1, 2, 3, 4, 5}), HasSubstr("5 tokens, more than the 4"));
+  EXPECT_THAT(detail_of({1, 100}), HasSubstr("resume.choices[0].ids[1]"));
+}
+
 TEST(StartRequest, OffersWhatItHonours) {
   EXPECT_THAT(offered_features(),
               ::testing::IsSupersetOf({static_cast<uint32_t>(Feature::generate),
-                                       static_cast<uint32_t>(Feature::typical_p)}));
+                                       static_cast<uint32_t>(Feature::typical_p),
+                                       static_cast<uint32_t>(Feature::resume)}));
 }
 
 }  // namespace

@@ -24,15 +24,18 @@ Refusal check_between(const char* name, int32_t value, int32_t low, int32_t high
   return bad_input(fmt::format("{} is {}; it must be between {} and {}", name, value, low, high));
 }
 
-Refusal check_prompt(const Request& request, const Limits& limits) {
-  if (request.prompt.empty()) return bad_input("the prompt has no tokens; at least one is needed");
-  for (size_t i = 0; i < request.prompt.size(); ++i) {
-    const int32_t id = request.prompt[i];
-    if (id >= 0 && (limits.vocab_size == 0 || id < limits.vocab_size)) continue;
-    return bad_input(fmt::format("prompt token {} is id {}, outside the vocabulary of {}", i, id,
-                                 limits.vocab_size));
+Refusal check_ids(const char* which, std::span<const int32_t> ids, const Limits& limits) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && (limits.vocab_size == 0 || ids[i] < limits.vocab_size)) continue;
+    return bad_input(fmt::format("{} token {} is id {}, outside the vocabulary of {}", which, i,
+                                 ids[i], limits.vocab_size));
   }
   return std::nullopt;
+}
+
+Refusal check_prompt(const Request& request, const Limits& limits) {
+  if (request.prompt.empty()) return bad_input("the prompt has no tokens; at least one is needed");
+  return check_ids("prompt", request.prompt, limits);
 }
 
 Refusal check_counts(const Request& request) {
@@ -43,6 +46,31 @@ Refusal check_counts(const Request& request) {
   }
   if (request.max_tokens >= 1) return std::nullopt;
   return bad_input(fmt::format("max_tokens is {}; it must be at least 1", request.max_tokens));
+}
+
+// What was delivered elsewhere must be what this engine could have answered.
+Refusal check_resumed(const Request& request, const Limits& limits) {
+  if (request.resumed.empty()) return std::nullopt;
+  if (std::ssize(request.resumed) != request.n) {
+    return bad_input(fmt::format("resume names {} choices of a request with n = {}",
+                                 request.resumed.size(), request.n));
+  }
+  if (request.prompt_logprobs >= 0) {
+    return bad_input(
+        "resume with prompt_logprobs: they come before the first token, so they have "
+        "been delivered");
+  }
+  const int64_t most = output_limit(request, limits);
+  for (int32_t choice = 0; choice < request.n; ++choice) {
+    const std::vector<int32_t>& ids = request.resumed[static_cast<size_t>(choice)].ids;
+    if (std::ssize(ids) > most) {
+      return bad_input(
+          fmt::format("choice {} has delivered {} tokens, more than the {} it may have", choice,
+                      ids.size(), most));
+    }
+    if (auto no = check_ids("delivered", ids, limits)) return no;
+  }
+  return std::nullopt;
 }
 
 Refusal check_length(const Request& request, const Limits& limits) {
@@ -82,6 +110,7 @@ std::optional<Rejected> find_refusal(const Request& request, const Limits& limit
       validate_sampling(request.sampling, request.tokens, request.floats, limits.vocab_size);
   if (!sampling.ok()) return bad_input(std::string(sampling.message()));
   if (auto no = check_length(request, limits)) return no;
+  if (auto no = check_resumed(request, limits)) return no;
   return check_kv(request, limits);
 }
 

@@ -9,10 +9,11 @@ namespace bessemer {
 namespace {
 
 constexpr double kMostStretch = 2;  // of a step without prompts, where that is long by itself
-constexpr double kMostChange = 2;   // from one step to the next
+constexpr double kMostChange = 2;   // from one step to the next, and one kWholeRows besides
 constexpr double kMeanWeight = 0.2;
-// Steps of one size differ by a tenth or so, and a client sees the way to it besides.
-constexpr double kAim = 0.8;
+// Steps of one size differ by a tenth or so, and what a client sees of one has waited for cores that
+// the next step is busy on: aimed at less, hardly one exceeds the target there either.
+constexpr double kAim = 0.7;
 
 size_t size_class(int32_t streams) {
   return static_cast<size_t>(std::bit_width(static_cast<uint32_t>(streams)) - 1);
@@ -23,18 +24,19 @@ size_t size_class(int32_t streams) {
 ChunkPace::ChunkPace(Duration step_time, int32_t most_rows)
     : step_us_(static_cast<double>(microseconds(step_time))), most_rows_(most_rows) {}
 
-double ChunkPace::target_us(int32_t streams) const {
-  return kAim * std::max(step_us_, kMostStretch * undisturbed_us_[size_class(streams)]);
-}
-
-int32_t ChunkPace::rows() const {
+int32_t ChunkPace::rows(int32_t streams) const {
   if (step_us_ <= 0) return most_rows_;
-  return std::clamp(static_cast<int32_t>(rows_), std::min(kLeastRows, most_rows_), most_rows_);
+  const int32_t wanted = streams + std::max(static_cast<int32_t>(rows_), kLeastRows);
+  int32_t whole = wanted / kWholeRows * kWholeRows;
+  if (whole - streams < kLeastRows) whole += kWholeRows;
+  return std::min(whole - streams, most_rows_);
 }
 
-void ChunkPace::scale(double by) {
-  rows_ = std::clamp(rows_ * std::clamp(by, 1 / kMostChange, kMostChange),
-                     static_cast<double>(kLeastRows), static_cast<double>(most_rows_));
+double ChunkPace::room(int32_t streams, double us) const {
+  const double undisturbed = undisturbed_us_[size_class(streams)];
+  const double target = kAim * std::max(step_us_, kMostStretch * undisturbed);
+  const double own = std::min(undisturbed, 0.9 * us);  // the step may have been a fast one
+  return std::max((target - own) / (us - own), 1 / kMostChange);
 }
 
 void ChunkPace::measure(int32_t streams, int32_t prompt_rows, Duration time) {
@@ -45,9 +47,11 @@ void ChunkPace::measure(int32_t streams, int32_t prompt_rows, Duration time) {
     mean = take_into_mean(mean, us, kMeanWeight);
   } else if (streams == 0) {
     if (rows_ == 0) rows_ = prompt_rows * step_us_ / us;
-  } else if (const double by = target_us(streams) / us; by < 1 || prompt_rows >= rows_ / 2) {
+  } else {
+    const double most = std::min<double>(kMostChange * prompt_rows + kWholeRows, most_rows_);
+    const double fitting = std::min(prompt_rows * room(streams, us), most);
     // A prompt's small rest says nothing of larger chunks, unless it was too much already.
-    scale(by);
+    rows_ = fitting < prompt_rows ? fitting : std::max(rows_, fitting);
   }
 }
 

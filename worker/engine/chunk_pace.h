@@ -3,14 +3,19 @@
 //
 //   C1  A step with streams and prompt rows is to take no longer than the greater of
 //       EngineOptions::stream_step and twice what a step with about as many streams takes without
-//       prompts; it is aimed at 80 % of that. What one step measured bounds the next: a step may
+//       prompts; it is aimed at 70 % of that. What one step measured bounds the next: a step may
 //       exceed it where rows have just become dearer, by their place in a long context for instance.
-//   C2  Never fewer than kLeastRows rows: a prompt goes on however slow the machine is.
+//   C2  Never fewer than kLeastRows rows, however long those take: a prompt goes on however slow the
+//       machine is, and at the speed of whole products, not of a row or two for each reading of the
+//       weights.
 //   C3  It decides when a row is computed, and never what comes out (E5).
+//   C4  Streams and prompt rows together are a multiple of kWholeRows, as far as limits and prompts
+//       allow: products take rows by sixteen where they have matrix tiles, by four elsewhere, and a
+//       part of that costs as much as the whole.
 //
-// The rows are scaled by what the last step had over what it took, at most by two either way. As a
-// step's time is a + b * rows, with a the streams' own, this settles where the step takes its time:
-// the error shrinks by a / time with each step. No a or b has to be known, and neither is constant.
+// A step's time is a + b * rows, with a the streams' own. The steps without prompts tell a, and
+// every step with prompts tells b anew; where there is no a yet, the rows are scaled as if it were 0,
+// which settles as well: the error shrinks by a / time with each step.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -21,20 +26,20 @@ namespace bessemer {
 
 class ChunkPace {
  public:
-  static constexpr int32_t kLeastRows = 4;
+  static constexpr int32_t kWholeRows = 16, kLeastRows = 12;
 
   // step_time 0: no bound but `most_rows`.
   ChunkPace(Duration step_time, int32_t most_rows);
 
-  // Prompt rows of the next step that has streams.
-  int32_t rows() const;
+  // Prompt rows of the next step, which has so many streams.
+  int32_t rows(int32_t streams) const;
   // A step with so many streams, choices that draw a token each, has taken `time`. Before there are
   // any, prompts alone tell how fast rows are.
   void measure(int32_t streams, int32_t prompt_rows, Duration time);
 
  private:
-  double target_us(int32_t streams) const;
-  void scale(double by);
+  // How many times as many rows a step of `us` might have had.
+  double room(int32_t streams, double us) const;
 
   const double step_us_;
   const int32_t most_rows_;

@@ -35,7 +35,7 @@ struct EngineStats {
   uint64_t requests_finished = 0, preemptions = 0;
   int32_t running = 0, waiting = 0;  // requests with a slot, and without
   int32_t slots_open = 0;
-  int64_t backlog_tokens = 0;  // prompt tokens admitted and not yet computed
+  int64_t backlog_tokens = 0;  // rows to be computed before those that are here draw
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
   int64_t step_us = 0;                                            // exponential mean
   double prefill_tokens_per_s = 0;  // exponential mean over steps with prompt rows

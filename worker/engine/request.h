@@ -13,6 +13,12 @@ namespace bessemer {
 // Names a request within this worker process; the service hands them out, rising, never reused.
 enum class AttemptId : uint64_t {};
 
+// What a choice of an interrupted request had delivered elsewhere.
+struct Resumed {
+  std::vector<int32_t> ids;
+  bool ended = false;  // nothing more of it is wanted
+};
+
 struct Request {
   AttemptId id{};
   std::vector<int32_t> prompt;  // at least one token
@@ -25,19 +31,23 @@ struct Request {
   int32_t prompt_logprobs = -1;  // the same per prompt token
   int32_t priority = 0;          // higher goes first
   TimePoint deadline = TimePoint::max();
+  int64_t max_ttft_us = 0;  // refused if its first token is expected later; 0: whenever
   // Whose prefixes it may share: bytes that only requests of equal ones have; none: everybody's.
   std::string cache_root;
   bool cache_store = true;  // what it computes may be shared with later requests
+  // One per choice where the request goes on after an interruption, else none. All that depends on
+  // history is as if it had run here: offsets, max_tokens, min_tokens, penalties and noise.
+  std::vector<Resumed> resumed;
 };
 
 enum class EndReason : uint8_t { stop, length, cancelled };
-enum class RejectReason : uint8_t { queue_full, draining, too_large, bad_input };
+enum class RejectReason : uint8_t { too_slow, queue_full, draining, too_large, bad_input };
 
 // In tokens.
 struct Usage {
   int32_t prompt = 0;
-  int32_t cached = 0;              // of the prompt, found in the prefix cache when it started
-  int32_t recomputed = 0;          // computed again after a preemption
+  int32_t cached = 0;      // of the prompt, found in the prefix cache when it started
+  int32_t recomputed = 0;  // rows computed again: after a preemption, or since it was resumed
   std::vector<int32_t> generated;  // per choice, as delivered: without the stop id
 };
 // 0: it did not come to that.
@@ -56,12 +66,15 @@ struct Admitted {
   int32_t queue_position = 0;  // requests that wait before it
   int64_t backlog_tokens = 0;  // prompt tokens to be computed before its own
   int32_t matched_tokens = 0;  // of its prompt, in the prefix cache as it came
+  int64_t est_ttft_us = 0;     // until its first token; 0: not known yet
 };
 struct Rejected {
   RejectReason reason;
   std::string detail;
+  int32_t matched_tokens = 0;  // too_slow: as in Admitted
+  int64_t est_ttft_us = 0;
 };
-// Prompt tokens computed so far; at most one a step.
+// Tokens computed so far, of the prompt and of what was delivered elsewhere; at most one a step.
 struct Progress {
   int32_t prefilled = 0;
 };

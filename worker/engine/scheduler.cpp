@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "common/check.h"
 #include "worker/engine/admission.h"
 
@@ -21,6 +23,24 @@ std::vector<KvGroupSize> group_sizes(const Limits& limits) {
 // begin with them.
 bool is_suspect(Fault fault) {
   return fault == Fault::numeric || fault == Fault::device;
+}
+
+// Rows to be computed before the request's choices draw: of the prompt once, and of what each has
+// answered elsewhere or lost to a preemption.
+int64_t backlog_of(const ActiveRequest& request) {
+  int64_t sum = 0;
+  for (const Sequence& s : request.choices) {
+    if (s.phase == Phase::ended) continue;
+    if (request.prompt_done) {
+      sum += std::max(s.rows_left() - 1, 0);
+    } else if (s.choice != request.leader) {
+      sum += s.generated();
+    } else {
+      const int32_t there = request.is_started() ? s.computed : request.expected;
+      sum += s.known() - std::min(s.known(), there);
+    }
+  }
+  return sum;
 }
 
 // One row and one logit row for every slot, so that running choices never wait for a budget.
@@ -51,20 +71,50 @@ void Scheduler::emit(const ActiveRequest& request, decltype(EngineEvent::what) w
   events_.push_back({request.request.id, std::move(what)});
 }
 
-void Scheduler::add(Request request, TimePoint now) {
-  const auto reject = [&](RejectReason reason, std::string detail) {
-    events_.push_back({request.id, Rejected{reason, std::move(detail)}});
-  };
-  if (draining_) return reject(RejectReason::draining, "the worker is draining");
-  if (auto refusal = find_refusal(request, limits_)) {
-    return reject(refusal->reason, std::move(refusal->detail));
-  }
+std::optional<Rejected> Scheduler::refusal_of(const Request& request) const {
+  if (draining_) return Rejected{RejectReason::draining, "the worker is draining"};
+  if (auto refusal = find_refusal(request, limits_)) return refusal;
   const int32_t waiting = waiting_requests();
-  if (waiting >= options_.max_waiting) {
-    return reject(RejectReason::queue_full,
-                  std::to_string(waiting) + " requests are waiting, the limit of max_waiting");
+  if (waiting < options_.max_waiting) return std::nullopt;
+  return Rejected{RejectReason::queue_full,
+                  std::to_string(waiting) + " requests are waiting, the limit of max_waiting"};
+}
+
+void Scheduler::add(Request request, TimePoint now) {
+  if (auto refusal = refusal_of(request)) {
+    events_.push_back({request.id, std::move(*refusal)});
+    return;
   }
   CHECK(!requests_.contains(request.id));
+  auto active = make_active(std::move(request), now);
+  ActiveRequest& r = *active;
+  int32_t found = 0;
+  int64_t rows = 0;  // that it will have to compute
+  if (const Sequence* leader = heir_of(r)) {
+    found = rows_of(find_prefix(*leader));
+    const int32_t expected = std::max(found, rows_on_their_way(r, found));
+    r.expected = std::min(expected, r.prompt_len());
+    rows = r.prompt_len() + leader->generated() - expected;
+  }
+  const int64_t estimate = estimate_us(backlog_tokens() + rows);
+  if (r.request.max_ttft_us > 0 && estimate > r.request.max_ttft_us) {
+    return emit(r, Rejected{RejectReason::too_slow,
+                            fmt::format("the first token is expected in {} us, more than the {} us "
+                                        "asked for",
+                                        estimate, r.request.max_ttft_us),
+                            std::min(found, r.prompt_len()), estimate});
+  }
+  emit(r,
+       Admitted{waiting_requests(), backlog_tokens(), std::min(found, r.prompt_len()), estimate});
+  if (r.request.cache_store) {
+    for (const BlockHash& hash : r.hashes) ++on_their_way_[hash.low];
+  }
+  next_deadline_ = std::min(next_deadline_, r.request.deadline);
+  requests_.emplace(r.request.id, std::move(active));
+  begin(r, now);
+}
+
+std::unique_ptr<ActiveRequest> Scheduler::make_active(Request request, TimePoint now) {
   auto active = std::make_unique<ActiveRequest>();
   ActiveRequest& r = *active;
   r.request = std::move(request);
@@ -80,13 +130,32 @@ void Scheduler::add(Request request, TimePoint now) {
     s.kv = kv_.make_table();
     s.told.resize(limits_.groups.size());
   }
+  for (size_t i = 0; i < r.request.resumed.size(); ++i) take_up(r.choices[i], r.request.resumed[i]);
+  r.request.resumed.clear();
   if (kv_.caches()) r.hashes = kv_.hashes_of(r.request.cache_root, r.request.prompt);
-  r.expected = rows_of(find_prefix(r.choices[0]));
-  emit(r, Admitted{waiting, backlog_tokens(), r.expected});
-  next_deadline_ = std::min(next_deadline_, r.request.deadline);
-  requests_.emplace(r.request.id, std::move(active));
-  r.choices[0].phase = Phase::waiting;
-  waiting_.insert(r.choices[0]);
+  return active;
+}
+
+// All of its history but the last row has been computed elsewhere, so computing it here is waste.
+void Scheduler::take_up(Sequence& s, Resumed& before) {
+  s.output = std::move(before.ids);
+  s.high_water = s.known() - 1;
+  if (!before.ended) return;
+  s.phase = Phase::ended;
+  --s.request->live;
+}
+
+// Resumed choices may have nothing left but to say so.
+void Scheduler::begin(ActiveRequest& request, TimePoint now) {
+  for (Sequence& s : request.choices) {
+    if (s.phase == Phase::ended || !s.is_full()) continue;
+    s.phase = Phase::ended;
+    --request.live;
+    emit(request, ChoiceEnd{s.choice, EndReason::length, -1, s.generated()});
+  }
+  if (request.live > 0) return hand_over_prompt(request);
+  finish_request(request, now);
+  retire_ended();
 }
 
 void Scheduler::cancel(AttemptId attempt, std::span<const int32_t> choices, TimePoint now) {
@@ -125,15 +194,25 @@ void Scheduler::fail(ActiveRequest& request, Fault fault, const std::string& det
 void Scheduler::end_choice(Sequence& s, EndReason reason, int32_t stop_id, TimePoint now) {
   ActiveRequest& request = *s.request;
   leave_queues(s);
-  emit(request, ChoiceEnd{s.choice, reason, stop_id, static_cast<int32_t>(s.output.size())});
+  emit(request, ChoiceEnd{s.choice, reason, stop_id, s.generated()});
   if (--request.live == 0) return finish_request(request, now);
   if (!request.prompt_done && request.leader == s.choice) hand_over_prompt(request);
 }
 
-// The choice that computed the prompt for all is gone before it was done: the next one starts over.
+// Who computes the prompt for those that follow: the one that goes on soonest.
+Sequence* Scheduler::heir_of(ActiveRequest& request) {
+  Sequence* heir = nullptr;
+  for (Sequence& s : request.choices) {
+    if (s.phase != Phase::following) continue;
+    if (heir == nullptr || s.output.size() < heir->output.size()) heir = &s;
+  }
+  return heir;
+}
+
+// Nobody computes the prompt yet, or who did is gone before it was done: the next one begins anew.
 void Scheduler::hand_over_prompt(ActiveRequest& request) {
-  const auto heir = std::ranges::find(request.choices, Phase::following, &Sequence::phase);
-  CHECK(heir != request.choices.end());
+  Sequence* heir = heir_of(request);
+  CHECK(heir != nullptr);
   request.leader = heir->choice;
   request.score_next = request.scored;
   heir->phase = Phase::waiting;
@@ -145,9 +224,7 @@ void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
   done.usage.prompt = request.prompt_len();
   done.usage.cached = request.found;
   done.usage.recomputed = request.recomputed;
-  for (const Sequence& s : request.choices) {
-    done.usage.generated.push_back(static_cast<int32_t>(s.output.size()));
-  }
+  for (const Sequence& s : request.choices) done.usage.generated.push_back(s.generated());
   // What never happened took no time.
   const auto between = [](TimePoint from, TimePoint to) {
     return from == TimePoint::max() || to == TimePoint::max() ? 0 : microseconds(to - from);
@@ -164,6 +241,12 @@ void Scheduler::finish_request(ActiveRequest& request, TimePoint now) {
 void Scheduler::end_request(ActiveRequest& request) {
   request.live = 0;
   ++stats_.requests_finished;
+  if (request.request.cache_store) {
+    for (const BlockHash& hash : request.hashes) {
+      const auto at = on_their_way_.find(hash.low);
+      if (--at->second == 0) on_their_way_.erase(at);
+    }
+  }
   const auto found = requests_.find(request.request.id);
   ended_.push_back(std::move(found->second));
   requests_.erase(found);
@@ -202,13 +285,24 @@ void Scheduler::retire_ended() {
 
 int64_t Scheduler::backlog_tokens() const {
   int64_t sum = 0;
-  for (const auto& [id, request] : requests_) {
-    if (request->prompt_done) continue;
-    const Sequence& leader = request->choices[static_cast<size_t>(request->leader)];
-    const int32_t there = request->is_started() ? leader.computed : request->expected;
-    sum += request->prompt_len() - std::min(request->prompt_len(), there);
-  }
+  for (const auto& [id, request] : requests_) sum += backlog_of(*request);
   return sum;
+}
+
+// Of a prompt whose first `found` rows are cached: what those who came before it will have left in
+// the cache when its turn comes. A guess by hashes: it moves numbers and nothing else.
+int32_t Scheduler::rows_on_their_way(const ActiveRequest& request, int32_t found) const {
+  if (request.hashes.empty()) return found;
+  auto block = static_cast<size_t>(found / kv_.block_tokens());
+  while (block < request.hashes.size() && on_their_way_.contains(request.hashes[block].low))
+    ++block;
+  return static_cast<int32_t>(block) * kv_.block_tokens();
+}
+
+// Until so many prompt tokens are computed; 0: not known yet.
+int64_t Scheduler::estimate_us(int64_t rows) const {
+  if (stats_.prefill_tokens_per_s <= 0) return 0;
+  return static_cast<int64_t>(1e6 * static_cast<double>(rows) / stats_.prefill_tokens_per_s);
 }
 
 int32_t Scheduler::waiting_requests() const {

@@ -25,6 +25,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "worker/engine/chunk_pace.h"
@@ -80,6 +81,11 @@ class Scheduler {
   };
 
   // scheduler.cpp: requests and choices
+  std::optional<Rejected> refusal_of(const Request& request) const;
+  std::unique_ptr<ActiveRequest> make_active(Request request, TimePoint now);
+  static void take_up(Sequence& sequence, Resumed& before);
+  void begin(ActiveRequest& request, TimePoint now);
+  static Sequence* heir_of(ActiveRequest& request);
   void emit(const ActiveRequest& request, decltype(EngineEvent::what) what);
   void fail(ActiveRequest& request, Fault fault, const std::string& detail);
   void end_choice(Sequence& sequence, EndReason reason, int32_t stop_id, TimePoint now);
@@ -90,6 +96,8 @@ class Scheduler {
   void end_request(ActiveRequest& request);
   void retire_ended();
   int64_t backlog_tokens() const;
+  int64_t estimate_us(int64_t rows) const;
+  int32_t rows_on_their_way(const ActiveRequest& request, int32_t found) const;
   int32_t waiting_requests() const;
 
   // scheduler_plan.cpp
@@ -144,6 +152,9 @@ class Scheduler {
   std::vector<Replaced> replaced_;  // by it
 
   std::map<AttemptId, std::unique_ptr<ActiveRequest>> requests_;
+  // Blocks of the prompts of requests_, by the low half of their hashes: they are in the cache, or
+  // will be by the time that whoever comes now has its turn.
+  std::unordered_map<uint64_t, int32_t> on_their_way_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight
   SequenceQueue running_, waiting_, pending_;
   std::vector<int32_t> free_slots_,

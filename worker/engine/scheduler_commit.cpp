@@ -89,7 +89,7 @@ void Scheduler::report_progress(const LaunchedWork& work, StepId step) {
   ActiveRequest& request = *work.sequence->request;
   if (request.progress_step == step) return;
   request.progress_step = step;
-  emit(request, Progress{std::min(work.begin + work.count, request.prompt_len())});
+  emit(request, Progress{work.begin + work.count});
 }
 
 void Scheduler::deliver_scores(const LaunchedWork& work, const StepResult& result,
@@ -116,10 +116,10 @@ void Scheduler::accept_token(Sequence& s, int32_t token, std::span<const Logprob
   if (std::ranges::find(stops, token) != stops.end()) {
     return end_choice(s, EndReason::stop, token, now);
   }
-  const int32_t offset = static_cast<int32_t>(s.output.size());
+  const int32_t offset = s.generated();
   s.output.push_back(token);
   emit(request, Tokens{s.choice, offset, {token}, {logprobs.begin(), logprobs.end()}});
-  if (offset + 1 >= request.request.max_tokens) end_choice(s, EndReason::length, -1, now);
+  if (s.is_full()) end_choice(s, EndReason::length, -1, now);
 }
 
 // Every launched step is void and every slot is gone: whoever is here fails.
@@ -145,8 +145,13 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
       take_into_mean(static_cast<double>(stats_.step_us), static_cast<double>(us), kMeanWeight));
   stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
   if (step.prefill_rows == 0) return;
-  stats_.prefill_tokens_per_s = take_into_mean(
-      stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us), kMeanWeight);
+  // The last few rows of prompts that were found in the cache take a step of their own, and say
+  // nothing of how fast a backlog goes: a step counts by the square of its share of the budget.
+  const int32_t budget = std::min(rows_, step.streams > 0 ? pace_.rows(step.streams) : rows_);
+  const double share = std::min(1.0, static_cast<double>(step.prefill_rows) / budget);
+  stats_.prefill_tokens_per_s =
+      take_into_mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us),
+                     kMeanWeight * share * share);
 }
 
 }  // namespace bessemer

@@ -141,7 +141,8 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
 
 // Where streams run they bound how long a step may be.
 int32_t Scheduler::prompt_rows(const Pass& pass) const {
-  return pass.step.empty() ? pass.step.rows_left() : std::min(pass.step.rows_left(), pace_.rows());
+  if (pass.step.empty()) return pass.step.rows_left();
+  return std::min(pass.step.rows_left(), pace_.rows(pass.step.choices()));
 }
 
 RowDemand Scheduler::demand_of(const Sequence& s, const Pass& pass, int32_t found) const {
@@ -174,7 +175,11 @@ void Scheduler::find_prompts(Pass& pass, int32_t rows, TimePoint now) {
       ++i;
       continue;
     }
-    if (!can_start(s, found)) return;
+    const bool is_fork = !s.kv.empty();
+    if (!can_start(s, found)) {
+      if (is_fork && s.kv.empty()) continue;  // without what it shared there may be room
+      return;
+    }
     start(s, found, pass, now);
     add_prompt(s, pass);
   }
@@ -205,7 +210,9 @@ void Scheduler::plan_prompts(Pass& pass, int32_t rows) {
 }
 
 // A slot, and blocks for all of its history. While others run, one block is left for each of them,
-// so that what is started now is not displaced at once.
+// so that what is started now is not displaced at once. Where nothing runs the waiting forks give up
+// what they share, last of all this one itself: a block of which it must have a copy may be one too
+// many.
 bool Scheduler::can_start(const Sequence& s, const PrefixMatch& found) {
   const int32_t headroom = static_cast<int32_t>(running_.size());
   for (;;) {
@@ -213,8 +220,9 @@ bool Scheduler::can_start(const Sequence& s, const PrefixMatch& found) {
     if (room == Room::now) return true;
     if (room == Room::later || !running_.empty()) return false;
     Sequence* holder = last_waiting_holder();
-    if (holder == nullptr || holder == &s) return false;
+    if (holder == nullptr) return false;
     preempt(*holder);
+    if (holder == &s) return false;
   }
 }
 

@@ -50,7 +50,7 @@ void Scheduler::take_prefix(Sequence& s, const PrefixMatch& found) {
     s.computed = rows_of(found);
   }
   if (request.is_started() || !reads_cache(request)) return;
-  request.found = rows_of(found);
+  request.found = std::min(rows_of(found), request.prompt_len());
   stats_.prefix_tokens_asked += static_cast<uint64_t>(request.prompt_len());
   stats_.prefix_tokens_found += static_cast<uint64_t>(request.found);
 }

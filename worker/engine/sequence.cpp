@@ -23,15 +23,19 @@ Chunk scored_chunk(const Sequence& s, int32_t rows, int32_t logit_rows) {
 }  // namespace
 
 int32_t Sequence::known() const {
-  return request->prompt_len() + static_cast<int32_t>(output.size());
+  return request->prompt_len() + generated();
 }
 
 int32_t Sequence::length() const {
   return known() + drawing;
 }
 
+bool Sequence::is_full() const {
+  return generated() >= request->request.max_tokens;
+}
+
 bool Sequence::may_draw() const {
-  return static_cast<int32_t>(output.size()) + drawing < request->request.max_tokens;
+  return generated() + drawing < request->request.max_tokens;
 }
 
 bool goes_before(const Sequence& a, const Sequence& b) {

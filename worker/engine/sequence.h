@@ -55,9 +55,12 @@ struct Sequence {
   const Sequence* source = nullptr;  // while pending: who computes what it waits for,
   int32_t awaited = 0;               // and how many blocks of it
 
+  int32_t generated() const { return static_cast<int32_t>(output.size()); }
   int32_t known() const;
   int32_t length() const;
   int32_t rows_left() const { return length() - computed; }
+  // It has all the tokens it may have.
+  bool is_full() const;
   // Whether another token may be drawn, as far as is known before the launched ones have come back.
   bool may_draw() const;
 };

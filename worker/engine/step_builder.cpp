@@ -67,7 +67,8 @@ void StepBuilder::work(Sequence& s, const Chunk& chunk) {
   launched_.rows += chunk.count;
   if (draws && chunk.count == 1) ++launched_.streams;
   const int32_t end = s.computed + chunk.count;
-  launched_.prefill_rows += std::clamp(request.prompt_len() - s.computed, 0, chunk.count);
+  const int32_t to_fill = std::max(request.prompt_len(), s.high_water);
+  launched_.prefill_rows += std::clamp(to_fill - s.computed, 0, chunk.count);
   s.computed = end;
   s.drawing += draws ? 1 : 0;
   ++s.in_flight;

@@ -40,6 +40,7 @@ class StepBuilder {
   int32_t rows_left() const { return rows_left_; }
   int32_t logit_rows_left() const { return logit_rows_left_; }
   bool empty() const { return launched_.works.empty(); }
+  int32_t choices() const { return static_cast<int32_t>(launched_.works.size()); }
 
   // The plan, which closes the slots `close` first. The builder is spent, but for launched().
   StepPlan finish(StepId id, TimePoint now, std::vector<int32_t> close);

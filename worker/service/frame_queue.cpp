@@ -1,5 +1,7 @@
 #include "worker/service/frame_queue.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <absl/status/status.h>
@@ -14,6 +16,8 @@ constexpr size_t kRowBytes = 12, kIdBytes = 3, kLogprobsBytes = 12, kLogprobByte
 
 v1::RejectReason reject_reason(RejectReason reason) {
   switch (reason) {
+    case RejectReason::too_slow:
+      return v1::REJECT_TOO_SLOW;
     case RejectReason::queue_full:
       return v1::REJECT_QUEUE_FULL;
     case RejectReason::draining:
@@ -96,16 +100,23 @@ void set_done(const Done& done, v1::Done& out) {
   timing.set_preemptions(static_cast<uint32_t>(done.timing.preemptions));
 }
 
+uint32_t saturated(int64_t value) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(value, 0, std::numeric_limits<uint32_t>::max()));
+}
+
 struct Spell {
   v1::Event& out;
   void operator()(const Admitted& e) const {
     out.mutable_admitted()->set_queue_pos(static_cast<uint32_t>(e.queue_position));
     out.mutable_admitted()->set_backlog_tokens(static_cast<uint64_t>(e.backlog_tokens));
     out.mutable_admitted()->set_matched_tokens(static_cast<uint32_t>(e.matched_tokens));
+    out.mutable_admitted()->set_est_ttft_us(saturated(e.est_ttft_us));
   }
   void operator()(const Rejected& e) const {
     out.mutable_rejected()->set_reason(reject_reason(e.reason));
     out.mutable_rejected()->set_detail(e.detail);
+    out.mutable_rejected()->set_matched_tokens(static_cast<uint32_t>(e.matched_tokens));
+    out.mutable_rejected()->set_est_ttft_us(saturated(e.est_ttft_us));
   }
   void operator()(const Progress& e) const {
     out.mutable_progress()->set_prefilled(static_cast<uint32_t>(e.prefilled));

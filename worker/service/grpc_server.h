@@ -13,9 +13,9 @@ namespace bessemer {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  int32_t port = 0;          // 0: any free one
-  int32_t max_lanes = 256;   // sessions open at once
-  int32_t max_watches = 128; // WatchLoad and WatchKv streams open at once
+  int32_t port = 0;           // 0: any free one
+  int32_t max_lanes = 256;    // sessions open at once
+  int32_t max_watches = 128;  // WatchLoad and WatchKv streams open at once
   SessionLimits session;
 };
 

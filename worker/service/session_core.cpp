@@ -1,7 +1,6 @@
 #include "worker/service/session_core.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -40,11 +39,11 @@ v1::Hello make_hello(const WorkerFacts& facts, const SessionLimits& limits) {
   return hello;
 }
 
-// Time until the first token if `prompt` tokens queue behind the backlog; 0: not known yet.
-uint64_t estimate_ttft_us(const EngineStats& stats, int64_t prompt) {
+// Time until the backlog is computed; 0: not known yet.
+int64_t backlog_us(const EngineStats& stats) {
   if (stats.prefill_tokens_per_s <= 0) return 0;
-  return static_cast<uint64_t>(1e6 * static_cast<double>(stats.backlog_tokens + prompt) /
-                               stats.prefill_tokens_per_s);
+  return static_cast<int64_t>(1e6 * static_cast<double>(stats.backlog_tokens) /
+                              stats.prefill_tokens_per_s);
 }
 
 // What an attempt holds in memory until its input is complete: its parameters, and all ids that it
@@ -159,16 +158,12 @@ std::optional<Refusal> SessionCore::admit(const v1::Start& start, Attempt& attem
   if (host_.draining()) return Refusal{v1::REJECT_DRAINING, "this worker is draining"};
   if (auto refusal = check_start(start, facts_)) return refusal;
   if (auto refusal = check_capacity(start)) return refusal;
-  const uint64_t estimate = estimate_ttft_us(host_.stats(), prompt_tokens(start));
-  attempt.est_ttft_us =
-      static_cast<uint32_t>(std::min<uint64_t>(estimate, std::numeric_limits<uint32_t>::max()));
-  const v1::Admission& admission = start.admission();
-  if (!admission.must_queue() && admission.max_est_ttft_us() != 0 &&
-      estimate > admission.max_est_ttft_us()) {
-    return Refusal{
-        v1::REJECT_TOO_SLOW,
-        fmt::format("the first token is expected in {} us, more than the {} us asked for", estimate,
-                    admission.max_est_ttft_us())};
+  // Even if all of its prompt were in the cache. How much of it is, the engine will say.
+  const int64_t estimate = backlog_us(host_.stats());
+  if (const int64_t most = max_ttft_us(start); most != 0 && estimate > most) {
+    return Refusal{v1::REJECT_TOO_SLOW,
+                   fmt::format("the backlog alone takes {} us, more than the {} us asked for",
+                               estimate, most)};
   }
   return claim(start, attempt.id);
 }
@@ -191,11 +186,14 @@ std::optional<Refusal> SessionCore::check_capacity(const v1::Start& start) const
                    fmt::format("{} attempts are alive on this lane", attempts_.size())};
   }
   if (start.chunked() && assembling_bytes_ + bytes_of(start) > limits_.max_assembling_bytes) {
-    return Refusal{
-        v1::REJECT_QUEUE_FULL,
-        fmt::format("inputs of {} bytes are still arriving on this lane", assembling_bytes_)};
+    return arriving_inputs_full();
   }
   return std::nullopt;
+}
+
+Refusal SessionCore::arriving_inputs_full() const {
+  return {v1::REJECT_QUEUE_FULL,
+          fmt::format("inputs of {} bytes are still arriving on this lane", assembling_bytes_)};
 }
 
 void SessionCore::on_chunk(const v1::Chunk& chunk, TimePoint now) {
@@ -215,20 +213,44 @@ void SessionCore::on_chunk(const v1::Chunk& chunk, TimePoint now) {
 }
 
 std::optional<Refusal> SessionCore::append_chunk(const v1::Chunk& chunk, Attempt& attempt) {
-  v1::Input& input = *attempt.assembling->mutable_input();
   if (chunk.seq() != attempt.next_seq) {
     return Refusal{v1::REJECT_BAD_INPUT,
                    fmt::format("Chunk {} came where {} was due", chunk.seq(), attempt.next_seq)};
   }
-  if (chunk.part() != 0 || !chunk.data().empty())
+  if (!chunk.data().empty())
     return Refusal{v1::REJECT_UNSUPPORTED, "chunk.data is not supported by this worker"};
-  const int64_t have = int64_t{input.ids_size()} + chunk.ids_size(), total = input.total_ids();
-  if (have > total || (chunk.last() && have < total)) {
-    return Refusal{v1::REJECT_BAD_INPUT,
-                   fmt::format("input.total_ids is {} but {} ids came", total, have)};
-  }
   ++attempt.next_seq;
-  input.mutable_ids()->MergeFrom(chunk.ids());
+  v1::Input& input = *attempt.assembling->mutable_input();
+  if (chunk.part() != 0) {
+    if (auto refusal = append_delivered(chunk, attempt)) return refusal;
+  } else {
+    input.mutable_ids()->MergeFrom(chunk.ids());
+  }
+  const uint32_t have = static_cast<uint32_t>(input.ids_size()), total = input.total_ids();
+  if (have <= total && (have == total || !chunk.last())) return std::nullopt;
+  return Refusal{v1::REJECT_BAD_INPUT,
+                 fmt::format("input.total_ids is {} but {} ids came", total, have)};
+}
+
+// What a choice has delivered is not announced, so each chunk of it is counted as it comes.
+std::optional<Refusal> SessionCore::append_delivered(const v1::Chunk& chunk, Attempt& attempt) {
+  v1::Resume& resume = *attempt.assembling->mutable_resume();
+  if (chunk.part() > static_cast<uint32_t>(resume.choices_size())) {
+    return Refusal{v1::REJECT_BAD_INPUT,
+                   fmt::format("Chunk for part {}, of {} choices that are resumed", chunk.part(),
+                               resume.choices_size())};
+  }
+  auto& ids = *resume.mutable_choices(static_cast<int>(chunk.part()) - 1)->mutable_ids();
+  if (int64_t{ids.size()} + chunk.ids_size() > facts_.max_len) {
+    return Refusal{v1::REJECT_TOO_LARGE,
+                   fmt::format("choice {} has delivered more than the {} tokens of a sequence",
+                               chunk.part() - 1, facts_.max_len)};
+  }
+  const int64_t bytes = int64_t{chunk.ids_size()} * int64_t{sizeof(uint32_t)};
+  if (assembling_bytes_ + bytes > limits_.max_assembling_bytes) return arriving_inputs_full();
+  assembling_bytes_ += bytes;
+  attempt.assembling_bytes += bytes;
+  ids.MergeFrom(chunk.ids());
   return std::nullopt;
 }
 
@@ -334,13 +356,7 @@ void SessionCore::on_event(StepId step, const EngineEvent& event, TimePoint now)
   if (closed_ || handle == handles_.end()) return;
   const auto at = attempts_.find(handle->second);
   last_step_ = step;
-  if (std::holds_alternative<Admitted>(event.what)) {
-    v1::Event admitted = to_event(at->first, event);
-    admitted.mutable_admitted()->set_est_ttft_us(at->second.est_ttft_us);
-    out_.put_event(std::move(admitted), step, mono_us(now));
-  } else {
-    out_.put_event(at->first, event, step, mono_us(now));
-  }
+  out_.put_event(at->first, event, step, mono_us(now));
   if (std::holds_alternative<Rejected>(event.what))
     fence_.release(at->second.request_id, at->second.id);
   if (is_terminal(event)) drop(at);

@@ -76,7 +76,6 @@ class SessionCore {
     int64_t assembling_bytes = 0;
     uint32_t next_seq = 0;        // of the next Chunk
     std::set<int32_t> cancelled;  // choices, while assembling
-    uint32_t est_ttft_us = 0;
   };
   using Attempts = std::unordered_map<uint64_t, Attempt>;  // by the router's handle
 
@@ -90,7 +89,9 @@ class SessionCore {
   std::optional<Refusal> admit(const v1::Start& start, Attempt& attempt);
   std::optional<Refusal> claim(const v1::Start& start, AttemptId id);
   std::optional<Refusal> check_capacity(const v1::Start& start) const;
+  Refusal arriving_inputs_full() const;
   std::optional<Refusal> append_chunk(const v1::Chunk& chunk, Attempt& attempt);
+  std::optional<Refusal> append_delivered(const v1::Chunk& chunk, Attempt& attempt);
   void submit(Attempts::iterator at, TimePoint now);
   void finish_assembly(Attempts::iterator at);
   void reject(uint64_t handle, const Refusal& refusal, TimePoint now);

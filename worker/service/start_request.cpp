@@ -16,7 +16,7 @@ std::vector<uint32_t> offered_features() {
   for (const Feature feature :
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
-        Feature::banned_sequences, Feature::typical_p, Feature::cache_root}) {
+        Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
@@ -74,7 +74,6 @@ Check check_unbuilt(const v1::Start& start) {
            {start.has_score(), "score"},
            {start.has_transcribe(), "transcribe"},
            {start.has_speak(), "speak"},
-           {start.has_resume(), "resume"},
            {start.has_kv(), "kv"},
            {start.send_until() != 0, "send_until"},
            {start.detach_ms() != 0, "detach_ms"},
@@ -115,6 +114,20 @@ Check check_lengths(const v1::Start& start, const WorkerFacts& facts) {
                     total, output, facts.max_len)};
   }
   return std::nullopt;
+}
+
+// What of it may still come in chunks is checked with the whole request.
+Check check_resume(const v1::Start& start) {
+  if (!start.has_resume()) return std::nullopt;
+  const auto n = static_cast<int>(std::max<uint32_t>(start.generate().n(), 1));
+  if (start.resume().choices_size() != n) {
+    return bad_input(fmt::format("resume.choices has {} entries, not one for each of {} choices",
+                                 start.resume().choices_size(), n));
+  }
+  if (!start.generate().has_prompt_logprobs()) return std::nullopt;
+  return bad_input(
+      "resume with prompt_logprobs: they come before the first token, so they have "
+      "been delivered");
 }
 
 Check check_counts(const v1::Generate& g, const WorkerFacts& facts) {
@@ -187,17 +200,33 @@ void set_sampling(const v1::Generate& g, const WorkerFacts& facts, Request& requ
   p.banned = append_banned(request.tokens, g);
 }
 
-Check check_prompt(const Request& request, const WorkerFacts& facts) {
+Check check_ids(const std::string& field, std::span<const int32_t> ids, const WorkerFacts& facts) {
   const auto vocab = static_cast<int32_t>(facts.card.vocab_size());
-  for (size_t i = 0; i < request.prompt.size(); ++i) {
-    if (request.prompt[i] < 0 || request.prompt[i] >= vocab) {
-      return bad_input(fmt::format("input.ids[{}] is outside the vocabulary of {}", i, vocab));
-    }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] >= 0 && ids[i] < vocab) continue;
+    return bad_input(fmt::format("{}[{}] is outside the vocabulary of {}", field, i, vocab));
   }
   return std::nullopt;
 }
 
-// All of the request but its prompt.
+// What each choice has delivered, within what it may have.
+Check set_resumed(const v1::Resume& resume, const WorkerFacts& facts, Request& request) {
+  for (int choice = 0; choice < resume.choices_size(); ++choice) {
+    const v1::Delivered& delivered = resume.choices(choice);
+    const std::string field = fmt::format("resume.choices[{}].ids", choice);
+    if (delivered.ids_size() > request.max_tokens) {
+      return bad_input(fmt::format("{} has {} tokens, more than the {} of the request", field,
+                                   delivered.ids_size(), request.max_tokens));
+    }
+    Resumed& before = request.resumed.emplace_back();
+    append_ids(before.ids, delivered.ids());
+    before.ended = delivered.end() != v1::END_UNSPECIFIED;
+    if (auto refusal = check_ids(field, before.ids, facts)) return refusal;
+  }
+  return std::nullopt;
+}
+
+// All of the request but its prompt and what it has delivered.
 std::variant<Request, Refusal> parameters_of(const v1::Start& start, const WorkerFacts& facts) {
   const v1::Generate& g = start.generate();
   Request request;
@@ -208,6 +237,7 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
   if (g.has_logprobs()) request.top_logprobs = static_cast<int32_t>(g.logprobs());
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
   request.priority = start.admission().priority();
+  request.max_ttft_us = max_ttft_us(start);
   request.cache_root = start.cache().root();
   request.cache_store = !start.cache().no_store();
   set_sampling(g, facts, request);
@@ -224,11 +254,17 @@ int64_t prompt_tokens(const v1::Start& start) {
                                         : int64_t{start.input().ids_size()};
 }
 
+int64_t max_ttft_us(const v1::Start& start) {
+  const v1::Admission& admission = start.admission();
+  return admission.must_queue() ? 0 : int64_t{admission.max_est_ttft_us()};
+}
+
 std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& facts) {
   if (auto refusal = check_identity(start, facts)) return refusal;
   if (auto refusal = check_unbuilt(start)) return refusal;
   if (auto refusal = check_cache(start)) return refusal;
   if (auto refusal = check_lengths(start, facts)) return refusal;
+  if (auto refusal = check_resume(start)) return refusal;
   if (auto refusal = check_counts(start.generate(), facts)) return refusal;
   auto parameters = parameters_of(start, facts);
   if (auto* refusal = std::get_if<Refusal>(&parameters)) return std::move(*refusal);
@@ -240,7 +276,8 @@ std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFa
   auto* request = std::get_if<Request>(&result);
   if (request == nullptr) return result;
   append_ids(request->prompt, start.input().ids());
-  if (auto refusal = check_prompt(*request, facts)) return std::move(*refusal);
+  if (auto refusal = check_ids("input.ids", request->prompt, facts)) return std::move(*refusal);
+  if (auto refusal = set_resumed(start.resume(), facts, *request)) return std::move(*refusal);
   return result;
 }
 

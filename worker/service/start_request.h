@@ -25,5 +25,7 @@ std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFa
 
 // Prompt tokens that `start` announces or carries.
 int64_t prompt_tokens(const v1::Start& start);
+// Beyond which it is to be refused; 0: never for its time.
+int64_t max_ttft_us(const v1::Start& start);
 
 }  // namespace bessemer

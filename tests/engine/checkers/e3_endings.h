@@ -1,4 +1,4 @@
-// E3: the order of one attempt's events; every choice ends once; one terminal event; nothing after
+// E3: the order of one attempt's events; every choice ends once, here or before it was resumed; one terminal event; nothing after
 // either.
 #pragma once
 #include <map>
@@ -13,7 +13,11 @@ class EndsOnce final : public Checker {
  public:
   using Checker::Checker;
   void on_submit(const Request& request) override {
-    attempts_[request.id].choices.resize(static_cast<size_t>(std::max(request.n, 0)));
+    std::vector<Choice>& choices = attempts_[request.id].choices;
+    choices.resize(static_cast<size_t>(std::max(request.n, 0)));
+    for (size_t i = 0; i < request.resumed.size(); ++i) {
+      choices[i] = {static_cast<int32_t>(request.resumed[i].ids.size()), request.resumed[i].ended};
+    }
   }
   void on_event(const EngineEvent& event) override {
     Attempt& attempt = attempts_[event.attempt];
