@@ -1,12 +1,16 @@
 // The worker on which the request costs least, in seconds, its own wait and what it takes from
 // others together (CLUSTER.md, "Choosing a worker"):
 //
-//   backlog / P                        the prompts in front of it
-//   + (1 + lambda) missing / P         its own prompt, less what the worker's cache has of it
+//   min(backlog, omega missing) / P    the prompts in front of it
+//   + price missing / P                its own prompt, less what the worker's cache has of it
 //   + sigma H sequences                the company while it decodes
-//   + mu (1 + lambda) evicted / P      what has to leave the cache, to be computed again by others
+//   + mu price evicted / P             what has to leave the cache, to be computed again by others
+//   price = 1 + lambda + backlog / P
 //
-// P is the worker's prefill speed. lambda, the price of prompt tokens, is the queue of the least
+// P is the worker's prefill speed. omega is there since a short prompt does not wait for long ones:
+// a step's rows go half to the first and half to those that want least (worker/engine/row_shares.h).
+// For the same reason the worker's own backlog is in the price: what a long prompt adds, those who
+// queue there wait for. lambda, the price of prompt tokens, is the queue of the least
 // busy worker, in seconds: 0 while anybody is idle, so that load spreads, and large when prompts
 // queue everywhere, so that hits are protected. It is not the mean queue, which a single hot worker
 // raises: of two workers, neither would ever leave the one that has four seconds of its prompt, how
@@ -33,13 +37,12 @@ class CacheAware final : public Policy {
 
   Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                 Random& random) override {
-    const double price = 1 + weights_.scarcity * ranked_queue(candidates);
+    const double lambda = weights_.scarcity * ranked_queue(candidates);
     costs_.clear();
     cold_costs_.clear();
     for (const auto& one : candidates) {
-      const double others = queue_seconds(one) + company_seconds(one, weights_.horizon_steps);
-      costs_.push_back(others + price * own_seconds(one, missing(one, input)));
-      cold_costs_.push_back(others + price * own_seconds(one, input.prompt_tokens));
+      costs_.push_back(cost(one, missing(one, input), lambda));
+      cold_costs_.push_back(cost(one, input.prompt_tokens, lambda));
     }
     Choice choice = pick(candidates, input, random);
     const Candidate& chosen = candidates[choice.index];
@@ -53,9 +56,13 @@ class CacheAware final : public Policy {
   static int64_t missing(const Candidate& one, const PlacementInput& input) {
     return std::max<int64_t>(input.prompt_tokens - one.matched_tokens, 0);
   }
-  double own_seconds(const Candidate& one, int64_t tokens) const {
-    return prefill_seconds(one, tokens) +
-           weights_.regret * prefill_seconds(one, evicted_tokens(one, tokens));
+  // With `tokens` of the prompt to be computed.
+  double cost(const Candidate& one, int64_t tokens, double lambda) const {
+    const double queue = queue_seconds(one), own = prefill_seconds(one, tokens);
+    const double evicted = prefill_seconds(one, evicted_tokens(one, tokens));
+    const double price = 1 + lambda + weights_.crowding * queue;
+    return std::min(queue, weights_.overtaking * own) + price * (own + weights_.regret * evicted) +
+           company_seconds(one, weights_.horizon_steps);
   }
   double ranked_queue(std::span<const Candidate> candidates) {
     queues_.clear();

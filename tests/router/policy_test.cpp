@@ -57,7 +57,15 @@ TEST_F(CacheAwareTest, ProtectsHitsWhenAllAreBusy) {
   };
   EXPECT_NE(choose(with_queues(0, 3500), prompt(4000)).index, 1u) << "others are idle";
   EXPECT_EQ(choose(with_queues(30'000, 33'500), prompt(4000)).index, 1u);
-  EXPECT_EQ(choose(with_queues(0, 2500), prompt(4000)).index, 1u);
+  EXPECT_EQ(choose(with_queues(0, 1200), prompt(4000)).index, 1u);
+}
+
+// Behind ten seconds of long prompts: a short one passes them, a long one would hold up whoever comes
+// after it.
+TEST_F(CacheAwareTest, ShortPromptsPassAndLongOnesKeepAway) {
+  const std::vector<Candidate> workers{worker(0), worker(1, 10'000, 1000)};
+  EXPECT_EQ(choose(workers, prompt(1050)).index, 1u) << "0.3 s of wait and 0.55 s for 1.05 s";
+  EXPECT_EQ(choose(workers, prompt(9000)).index, 0u) << "10 s of wait and 88 s for 9 s";
 }
 
 // One hot worker does not make prompt tokens dear for those who could go to an idle one.

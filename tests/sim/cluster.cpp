@@ -9,7 +9,7 @@ namespace bessemer::sim {
 namespace {
 
 // After the last turn: longer than any report is on its way.
-constexpr Duration kSettle = std::chrono::seconds(1);
+constexpr Duration kSettle = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -58,12 +58,13 @@ void Cluster::ask(size_t conversation, size_t number) {
   const std::vector<uint64_t> all = prefix_chain(domain, "", tokens, kBlockTokens);
   tokens.resize(prompt);
   Question question;
-  question.blocks = prefix_chain(domain, "", tokens, kBlockTokens);
+  question.blocks =
+      std::make_shared<const std::vector<uint64_t>>(prefix_chain(domain, "", tokens, kBlockTokens));
   question.request = ++last_request_;
   question.session = workload_.conversations[conversation].turns.size() > 1 ? conversation + 1 : 0;
   question.prompt = std::move(tokens);
   question.answer = turn.answer;
-  const int32_t known = note_blocks(question.blocks, all);
+  const int32_t known = note_blocks(*question.blocks, all);
   const auto fresh = static_cast<int32_t>(prompt) - known;
   SimRouter& router = *routers_[random_.below(routers_.size())];
   router.ask(std::move(question), [this, conversation, number, fresh](const Record& record) {

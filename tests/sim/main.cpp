@@ -21,7 +21,7 @@ struct Arguments {
   uint64_t seed = 1;
   size_t requests = 0;
   bool admission = false;
-  int64_t report_ms = kDefaultLoadIntervalMs;
+  int64_t report_ms = kLoadIntervalMs;
   TurnsOptions turns;
   Slo slo;
 };

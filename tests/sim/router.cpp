@@ -42,8 +42,7 @@ class SimRouter::Link final : public WorkerEvents {
     later([this, update] {
       // The stream never breaks here, so there is nothing to begin anew.
       CHECK(mirror_.apply(update) == KvMirror::Verdict::applied);
-      while (router_.index_.tidy()) {
-      }
+      router_.tidy();
       router_.oracle_.apply(worker_, update);
     });
   }
@@ -85,7 +84,9 @@ SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline
       contender_(std::move(contender)),
       timeline_(timeline),
       random_(options.seed),
-      index_(1, options.seed) {}
+      index_(1, options.seed),
+      pledged_(1, options.seed),
+      pledges_(pledged_) {}
 
 SimRouter::~SimRouter() = default;
 
@@ -109,7 +110,7 @@ void SimRouter::ask(Question question, Ended ended) {
   live.record.answer = question.answer.count;
   live.ended = std::move(ended);
   live.question = std::move(question);
-  live.input.prefix = live.question.blocks.empty() ? 0 : live.question.blocks.front();
+  live.input.prefix = live.question.blocks->empty() ? 0 : live.question.blocks->front();
   live.input.last_worker = sessions_.worker_of(live.input.session);
   live.placement = std::make_unique<Placement>(live.input, options_.limits);
   place(request);
@@ -132,21 +133,29 @@ std::vector<Candidate> SimRouter::candidates(const Live& live) {
 }
 
 void SimRouter::match(const Live& live, std::vector<Candidate>& all) {
+  const std::vector<uint64_t>& chain = *live.question.blocks;
+  tidy();
+  look_.ask(index_, pledged_, 0, chain);
   std::vector<KvMatch> matches;
-  index_.match(0, live.question.blocks, matches);
-  for (const KvMatch& match : matches) {
-    all[match.worker].matched_tokens = int64_t{match.blocks} * kBlockTokens;
+  index_.match(0, chain, matches);
+  std::vector<size_t> known(all.size());
+  for (const KvMatch& match : matches) known[match.worker] = static_cast<size_t>(match.blocks);
+  for (Candidate& one : all) {
+    one.matched_tokens = int64_t{look_.blocks(one.worker)} * kBlockTokens;
+    wrong_matches_ += known[one.worker] == oracle_.matched(one.worker, chain) ? 0 : 1;
   }
-  for (const Candidate& one : all) {
-    const auto blocks = static_cast<int64_t>(oracle_.matched(one.worker, live.question.blocks));
-    wrong_matches_ += one.matched_tokens == blocks * kBlockTokens ? 0 : 1;
+}
+
+void SimRouter::tidy() {
+  pledges_.expire(timeline_.now());
+  while (index_.tidy() || pledged_.tidy()) {
   }
 }
 
 void SimRouter::place(uint64_t request) {
   Live& live = live_.at(request);
   const std::vector<Candidate> open = candidates(live);
-  if (contender_.follower) contender_.follower->asks(live.question.blocks, timeline_.now());
+  if (contender_.follower) contender_.follower->asks(*live.question.blocks, timeline_.now());
   const PlacementStep step =
       live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
   if (const auto* on = std::get_if<PlaceOn>(&step)) return start_on(live, *on, open);
@@ -164,7 +173,10 @@ void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candid
   const auto best = std::ranges::max(open, {}, &Candidate::matched_tokens);
   live.record.elsewhere = static_cast<int32_t>(best.matched_tokens);
   if (contender_.follower) contender_.follower->placed(live.record.request, where, live.input);
-  sessions_.note(live.input.session, on.worker);
+  live.pledge = std::make_shared<KvPledge>();
+  live.pledge->worker = on.worker;
+  live.pledge->chain = live.question.blocks;
+  pledges_.pledge(*live.pledge);
   Link& link = *links_[on.worker];
   link.slot.own.fetch_add(1);
   live.unadmitted = live.input.prompt_tokens - where.matched_tokens;
@@ -173,9 +185,7 @@ void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candid
   offer.request = live.record.request;
   offer.prompt = live.question.prompt;
   offer.answer = live.question.answer;
-  offer.matched_tokens = where.matched_tokens;
-  if (options_.admission) offer.max_est_ttft_us = on.max_est_ttft_us;
-  offer.must_queue = on.must_queue;
+  if (options_.admission && !on.must_queue) offer.max_ttft_us = on.max_est_ttft_us;
   link.send(std::move(offer));
 }
 
@@ -183,8 +193,10 @@ void SimRouter::admitted(uint64_t request, uint32_t worker, const Admitted& admi
   Live& live = live_.at(request);
   LoadSlot& slot = links_[worker]->slot;
   slot.unadmitted.fetch_sub(std::exchange(live.unadmitted, 0));
-  slot.said_backlog.store(admitted.backlog_tokens + live.input.prompt_tokens -
-                          admitted.matched_tokens);
+  sessions_.note(live.input.session, worker);
+  // What is in front of the next one, as PromptRoute reckons it.
+  const int32_t found = std::max(admitted.matched_tokens, live.record.predicted);
+  slot.said_backlog.store(admitted.backlog_tokens + live.input.prompt_tokens - found);
   live.question.prompt.clear();  // it will not be sent again
 }
 
@@ -194,6 +206,7 @@ void SimRouter::rejected(uint64_t request, uint32_t worker, v1::RejectReason rea
   LoadSlot& slot = links_[worker]->slot;
   slot.own.fetch_sub(1);
   slot.unadmitted.fetch_sub(std::exchange(live.unadmitted, 0));
+  release(live, false);
   if (contender_.follower) contender_.follower->ended(request);
   live.placement->rejected(reason, detail, 0);
   place(request);
@@ -207,7 +220,12 @@ void SimRouter::token(uint64_t request, int32_t offset, int32_t id) {
   if (!is_next || id != token_at(answer.name, answer.begin + offset)) ++record.out_of_order;
   if (record.received++ > 0) return;
   record.first_s = timeline_.seconds();
+  release(live, true);
   if (contender_.follower) contender_.follower->first_token(request);
+}
+
+void SimRouter::release(Live& live, bool computed) {
+  if (live.pledge) pledges_.release(std::move(live.pledge), computed, timeline_.now());
 }
 
 void SimRouter::done(uint64_t request, uint32_t worker, const Usage& usage) {

@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "router/cluster/kv_mirror.h"
+#include "router/cluster/kv_pledges.h"
 #include "router/cluster/session_table.h"
 #include "router/cluster/step_slope.h"
 #include "router/routing/placement.h"
+#include "router/routing/prefix_look.h"
 #include "tests/sim/index.h"
 #include "tests/sim/record.h"
 #include "tests/sim/rivals/rival.h"
@@ -37,7 +39,7 @@ struct Question {
   uint64_t request = 0;
   uint64_t session = 0;  // 0: none
   std::vector<int32_t> prompt;
-  std::vector<uint64_t> blocks;  // of the prompt (prefix_chain)
+  ChainPtr blocks;  // of the prompt (prefix_chain)
   Segment answer;
 };
 
@@ -66,18 +68,21 @@ class SimRouter {
     std::unique_ptr<Placement> placement;
     PlacementInput input;
     int64_t unadmitted = 0;  // its tokens in the slot's count
+    KvPledgePtr pledge;      // until its first token
     Record record;
     Ended ended;
   };
 
   std::vector<Candidate> candidates(const Live& live);
   void match(const Live& live, std::vector<Candidate>& all);
+  void tidy();
   void place(uint64_t request);
   void start_on(Live& live, const PlaceOn& place, const std::vector<Candidate>& open);
   void admitted(uint64_t request, uint32_t worker, const Admitted& admitted);
   void rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
                 const std::string& detail);
   void token(uint64_t request, int32_t offset, int32_t id);
+  void release(Live& live, bool computed);
   void done(uint64_t request, uint32_t worker, const Usage& usage);
   void end(uint64_t request, Outcome outcome, const std::string& refusal = "");
 
@@ -86,7 +91,9 @@ class SimRouter {
   Timeline& timeline_;
   Random random_;
   std::deque<std::unique_ptr<Link>> links_;  // by worker
-  KvIndex index_;
+  KvIndex index_, pledged_;
+  KvPledges pledges_;
+  PrefixLook look_;
   NaiveIndex oracle_;
   SessionTable sessions_;
   uint64_t wrong_matches_ = 0;

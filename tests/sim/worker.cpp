@@ -9,6 +9,8 @@ namespace {
 
 v1::RejectReason reason_of(RejectReason reason) {
   switch (reason) {
+    case RejectReason::too_slow:
+      return v1::REJECT_TOO_SLOW;
     case RejectReason::queue_full:
       return v1::REJECT_QUEUE_FULL;
     case RejectReason::draining:
@@ -54,28 +56,14 @@ size_t SimWorker::add_router(WorkerEvents& events) {
   return routers_.size() - 1;
 }
 
-// The second phase of admission, as worker/service has it.
-bool SimWorker::is_too_slow(const Offer& offer) const {
-  const EngineStats stats = scheduler_.stats();
-  if (offer.must_queue || offer.max_est_ttft_us == 0 || stats.prefill_tokens_per_s <= 0) {
-    return false;
-  }
-  const int64_t missing = static_cast<int64_t>(offer.prompt.size()) - offer.matched_tokens;
-  const double seconds =
-      static_cast<double>(stats.backlog_tokens + missing) / stats.prefill_tokens_per_s;
-  return seconds * 1e6 > static_cast<double>(offer.max_est_ttft_us);
-}
-
 void SimWorker::start(size_t router, Offer offer) {
-  if (is_too_slow(offer)) {
-    return routers_[router].events->rejected(offer.request, v1::REJECT_TOO_SLOW, "too slow");
-  }
   const AttemptId id{++last_attempt_};
   attempts_.emplace(id, Attempt{router, offer.request, offer.answer});
   Request request;
   request.id = id;
   request.prompt = std::move(offer.prompt);
   request.max_tokens = offer.answer.count;
+  request.max_ttft_us = offer.max_ttft_us;
   request.sampling.seed = last_attempt_;  // names the attempt in the plan's Open
   scheduler_.add(std::move(request), timeline_.now());
   deliver();

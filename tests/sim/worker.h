@@ -22,11 +22,14 @@
 
 namespace bessemer::sim {
 
+// What a router asks of up to a hundred workers (router/upstream).
+constexpr uint32_t kLoadIntervalMs = 100;
+
 struct WorkerOptions {
   Limits limits;
   EngineOptions engine;
   Speed speed;
-  uint32_t load_interval_ms = kDefaultLoadIntervalMs;
+  uint32_t load_interval_ms = kLoadIntervalMs;
 };
 // `blocks` of 512 tokens, as many as a trace's blocks have; a chunk of at most 2,048 rows, 256
 // sequences; other limits as the product has them.
@@ -38,9 +41,7 @@ struct Offer {
   uint64_t request = 0;  // the router's name for it
   std::vector<int32_t> prompt;
   Segment answer;
-  int64_t matched_tokens = 0;    // of the prompt, in the worker's cache as the router believes
-  uint64_t max_est_ttft_us = 0;  // 0: no limit
-  bool must_queue = false;
+  int64_t max_ttft_us = 0;  // Request::max_ttft_us
 };
 
 // What one router hears of one worker.
@@ -87,7 +88,6 @@ class SimWorker {
     int32_t prompt = 0, length = 0;  // tokens
   };
 
-  bool is_too_slow(const Offer& offer) const;
   void pump();
   void finish(const StepPlan& plan);
   StepWork work_of(const StepPlan& plan);
