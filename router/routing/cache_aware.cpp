@@ -5,6 +5,7 @@
 //   + price missing / P                its own prompt, less what the worker's cache has of it
 //   + sigma H sequences                the company while it decodes
 //   + mu price evicted / P             what has to leave the cache, to be computed again by others
+//   + nu recent / P                    what it was sent to compute of late
 //   price = 1 + lambda + backlog / P
 //
 // P is the worker's prefill speed. omega is there since a short prompt does not wait for long ones:
@@ -15,7 +16,12 @@
 // queue everywhere, so that hits are protected. It is not the mean queue, which a single hot worker
 // raises: of two workers, neither would ever leave the one that has four seconds of its prompt, how
 // long the other's queue may be.
+//
+// recent is there since caches bring conversations back: who has computed more of late will be asked
+// more soon, and no queue says so yet. Without it an idle cluster's conversations gather where the
+// first few happened to begin.
 #include <algorithm>
+#include <unordered_map>
 
 #include "router/routing/cost.h"
 
@@ -30,6 +36,30 @@ int64_t evicted_tokens(const Candidate& candidate, int64_t tokens) {
   const int64_t unused = int64_t{load.kv_free} - load.kv_cached;
   return std::clamp<int64_t>(needed - unused, 0, load.kv_cached) * candidate.block_tokens;
 }
+
+// Prompt tokens that each worker was sent to compute, in about the last kPlacements placements for
+// each worker that there is.
+class RecentTokens {
+ public:
+  double of(uint32_t worker) const {
+    const auto found = sums_.find(worker);
+    return found == sums_.end() ? 0 : found->second * scale_;
+  }
+  void add(uint32_t worker, int64_t tokens, size_t workers) {
+    // All sums shrink with every placement; the scale does it for them.
+    scale_ *= 1 - 1 / (kPlacements * static_cast<double>(workers) + 1);
+    sums_[worker] += static_cast<double>(tokens) / scale_;
+    if (scale_ > kLeastScale) return;
+    for (auto& [each, sum] : sums_) sum *= scale_;
+    scale_ = 1;
+  }
+
+ private:
+  static constexpr double kPlacements = 6;
+  static constexpr double kLeastScale = 1e-100;  // far from what a double can hold
+  double scale_ = 1;
+  std::unordered_map<uint32_t, double> sums_;  // over scale_; by worker: kMaxWorkers at most
+};
 
 class CacheAware final : public Policy {
  public:
@@ -49,6 +79,7 @@ class CacheAware final : public Policy {
     choice.seconds = costs_[choice.index];
     choice.next_seconds = least_but(costs_, choice.index);
     choice.ttft_seconds = queue_seconds(chosen) + prefill_seconds(chosen, missing(chosen, input));
+    recent_.add(chosen.worker, missing(chosen, input), candidates.size());
     return choice;
   }
 
@@ -62,7 +93,8 @@ class CacheAware final : public Policy {
     const double evicted = prefill_seconds(one, evicted_tokens(one, tokens));
     const double price = 1 + lambda + weights_.crowding * queue;
     return std::min(queue, weights_.overtaking * own) + price * (own + weights_.regret * evicted) +
-           company_seconds(one, weights_.horizon_steps);
+           company_seconds(one, weights_.horizon_steps) +
+           weights_.recent * recent_.of(one.worker) / prefill_speed(one);
   }
   double ranked_queue(std::span<const Candidate> candidates) {
     queues_.clear();
@@ -95,6 +127,7 @@ class CacheAware final : public Policy {
   }
 
   const CostWeights weights_;
+  RecentTokens recent_;
   std::vector<double> costs_, cold_costs_;  // the latter if nobody had anything of the prompt
   std::vector<double> queues_;
 };

@@ -68,6 +68,18 @@ TEST_F(CacheAwareTest, ShortPromptsPassAndLongOnesKeepAway) {
   EXPECT_EQ(choose(workers, prompt(9000)).index, 0u) << "10 s of wait and 88 s for 9 s";
 }
 
+// No queue tells the workers apart: drawn, some would get twice what others get.
+TEST_F(CacheAwareTest, ColdPromptsSpreadByWhatWasSentOfLate) {
+  std::vector<Candidate> idle;
+  for (uint32_t id = 0; id < 8; id++) idle.push_back(worker(id));
+  std::vector<int> hits(8);
+  for (int i = 0; i < 80; i++) hits[choose(idle, prompt(1000)).index]++;
+  for (const int count : hits) EXPECT_NEAR(count, 10, 2);
+  // And is forgotten: a prefix is followed all the same.
+  idle[3].matched_tokens = 900;
+  for (int i = 0; i < 20; i++) EXPECT_EQ(choose(idle, prompt(1000)).index, 3u);
+}
+
 // One hot worker does not make prompt tokens dear for those who could go to an idle one.
 TEST_F(CacheAwareTest, NobodyQueuesForEverBehindAPrefix) {
   EXPECT_EQ(choose({worker(0), worker(1, 600'000, 3000)}, prompt(4000)).index, 0u);
