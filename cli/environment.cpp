@@ -5,6 +5,8 @@
 
 #include <unistd.h>
 
+#include "common/address.h"
+
 namespace bessemer {
 namespace {
 
@@ -26,12 +28,20 @@ std::string package_index() {
   return "https://pypi.org/simple";
 }
 
+std::string kubernetes_api() {
+  const std::string host = value_of("KUBERNETES_SERVICE_HOST");
+  const std::string port = value_of("KUBERNETES_SERVICE_PORT");
+  return host.empty() || port.empty() ? ""
+                                      : "https://" + host_and_port(host, std::atoi(port.c_str()));
+}
+
 }  // namespace
 
 Environment read_environment() {
   Environment environment;
   environment.cache_dir = cache_dir();
   environment.package_index = package_index();
+  environment.kubernetes_api = kubernetes_api();
   environment.terminal = isatty(STDERR_FILENO) != 0 && value_of("TERM") != "dumb";
   environment.color = environment.terminal && value_of("NO_COLOR").empty();
   return environment;

@@ -15,6 +15,7 @@
 
 #include "cli/config/fields.h"
 #include "cli/config/flags.h"
+#include "cli/config/reload.h"
 #include "cli/config/suggest.h"
 #include "cli/config/yaml.h"
 #include "cli/environment.h"
@@ -98,13 +99,17 @@ class CommandLine {
     visit_fields(log, FlagAdder(*sub, "", "Logging"));
   }
 
+  static Status check_level(const LogConfig& log) {
+    if (log_level_of(log.level)) return absl::OkStatus();
+    return absl::InvalidArgumentError("log_level = \"" + log.level +
+                                      "\" is none of trace, debug, info, warn, error, off");
+  }
+
   // An exit status where nothing is to be started: a wrong setting, or --print-config was answered.
   std::optional<int> answered(const LogConfig& log, const Status& valid,
                               const std::string& yaml) const {
-    constexpr std::array kLevels = {"trace", "debug", "info", "warn", "error", "off"};
-    if (std::ranges::find(kLevels, log.level) == kLevels.end()) {
-      fmt::print(stderr, "bessemer: log_level = \"{}\" is none of {}\n", log.level,
-                 fmt::join(kLevels, ", "));
+    if (const Status level = check_level(log); !level.ok()) {
+      fmt::print(stderr, "bessemer: {}\n", std::string(level.message()));
       return 1;
     }
     if (!process_.print_config) return std::nullopt;  // the command itself says what is not valid
@@ -115,6 +120,11 @@ class CommandLine {
     if (std::fputs(yaml.c_str(), stdout) >= 0 && std::fflush(stdout) == 0) return 0;
     fmt::print(stderr, "bessemer: the settings cannot be written: {}\n", std::strerror(errno));
     return 1;
+  }
+  // What the environment says where nothing else does.
+  void complete(RouterConfig& config) const {
+    if (config.cache_dir.empty()) config.cache_dir = environment_.cache_dir;
+    if (config.kubernetes_api.empty()) config.kubernetes_api = environment_.kubernetes_api;
   }
   // A model that is not named is the default one; which file it is, only the command finds out.
   static WorkerConfig with_model(WorkerConfig config) {
@@ -161,14 +171,35 @@ class CommandLine {
     CLI::App* sub = command(
         "router", "run a router in front of workers that run elsewhere",
         "Example:\n  bessemer router --port 8000 --workers 10.0.0.1:9000 10.0.0.2:9000", [this] {
-          if (router_.cache_dir.empty()) router_.cache_dir = environment_.cache_dir;
+          complete(router_);
           if (const auto code = answered(log_, validate(router_), print_yaml(router_, log_)))
             return *code;
           start_log(log_, "router");
-          return run_router(router_);
+          return run_router(router_, {process_.config, [this] { return reread_router(); }});
         });
     add_process_flags(sub, log_);
     visit_fields(router_, FlagAdder(*sub, "", "Settings"));
+  }
+
+  // The file over the defaults and the flags over the file, as at the start.
+  StatusOr<RouterConfig> reread_router() {
+    CommandLine again(argc_, argv_);
+    RETURN_IF_ERROR(again.read_config_file());
+    try {
+      again.app_.parse(argc_, argv_);
+    } catch (const CLI::ParseError& error) {
+      return absl::InvalidArgumentError(error.what());
+    }
+    again.complete(again.router_);
+    const std::vector<std::string> kept = keep_fixed(router_, again.router_);
+    RETURN_IF_ERROR(annotate(check_level(again.log_), process_.config));
+    RETURN_IF_ERROR(annotate(validate(again.router_), process_.config));
+    if (!kept.empty()) {
+      log().warn("{}: {} cannot change while the router runs: restart it for the new value",
+                 process_.config, fmt::join(kept, ", "));
+    }
+    log().set_level(*log_level_of(again.log_.level));
+    return router_ = std::move(again.router_);
   }
 
   void add_worker() {

@@ -9,4 +9,9 @@ inline std::string host_and_port(const std::string& host, int port) {
   return (bare_ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+// Whether only this machine reaches it: 127.0.0.0/8, ::1, localhost.
+inline bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+}
+
 }  // namespace bessemer

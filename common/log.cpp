@@ -1,5 +1,6 @@
 #include "common/log.h"
 
+#include <array>
 #include <utility>
 
 #include <spdlog/pattern_formatter.h>
@@ -74,6 +75,21 @@ void Log::write(LogLevel level, fmt::string_view format, fmt::format_args args) 
 Log& log() {
   static Log instance;
   return instance;
+}
+
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  constexpr std::array<std::pair<std::string_view, LogLevel>, 6> kLevels = {{
+      {"trace", LogLevel::trace},
+      {"debug", LogLevel::debug},
+      {"info", LogLevel::info},
+      {"warn", LogLevel::warn},
+      {"error", LogLevel::error},
+      {"off", LogLevel::off},
+  }};
+  for (const auto& [known, level] : kLevels) {
+    if (known == name) return level;
+  }
+  return std::nullopt;
 }
 
 void init_log(const std::string& component, const std::string& level, bool json) {

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -45,6 +46,9 @@ class Log {
 };
 
 Log& log();
+
+// The level of a name: trace, debug, info, warn, error or off.
+std::optional<LogLevel> log_level_of(std::string_view name);
 
 // `level`: trace, debug, info, warn, error or off. `json`: one JSON object a line instead of text.
 // `component` ("router", "worker 0") stands in every line.

@@ -17,6 +17,10 @@ enum class Feature : uint32_t {
   typical_p = 10,
   cache_root = 11,
   resume = 20,
+  attach = 21,
+  credit = 22,
+  grant = 28,
+  handoff = 29,
 };
 
 }  // namespace bessemer

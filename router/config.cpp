@@ -1,8 +1,11 @@
 #include "router/config.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
-#include "router/cluster/discovery.h"
+#include "common/server_address.h"
+#include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
 
 namespace bessemer {
@@ -14,6 +17,26 @@ struct Bound {
 };
 
 constexpr int32_t kDayMs = 86'400'000;
+
+// A part of it would look like security and be none.
+Status check_tls(const RouterConfig& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty())
+    return absl::InvalidArgumentError("tls_cert and tls_key go together: give both, or none");
+  const bool none = config.peer_cert.empty() && config.peer_key.empty() && config.peer_ca.empty();
+  const bool all = !config.peer_cert.empty() && !config.peer_key.empty() && !config.peer_ca.empty();
+  if (none || all) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "peer_cert, peer_key and peer_ca go together: give all three, or none");
+}
+
+Status validate_traces(const RouterConfig& config) {
+  if (!(config.trace_sample_ratio >= 0 && config.trace_sample_ratio <= 1)) {
+    return absl::InvalidArgumentError(
+        fmt::format("trace_sample_ratio must be from 0 to 1, not {}", config.trace_sample_ratio));
+  }
+  if (config.otlp_endpoint.empty()) return absl::OkStatus();
+  return annotate(parse_server_url(config.otlp_endpoint).status(), "otlp_endpoint");
+}
 
 }  // namespace
 
@@ -28,7 +51,10 @@ Status validate(const RouterConfig& config) {
            Bound{"idle_timeout_ms", config.idle_timeout_ms, 1, kDayMs},
            Bound{"sse_ping_ms", config.sse_ping_ms, 1, kDayMs},
            Bound{"request_timeout_ms", config.request_timeout_ms, 1, kDayMs},
+           Bound{"drain_notice_ms", config.drain_notice_ms, 0, kDayMs},
            Bound{"drain_ms", config.drain_ms, 0, kDayMs},
+           Bound{"dns_interval_ms", config.dns_interval_ms, 100, kDayMs},
+           Bound{"grpc_port", config.grpc_port, -1, 65535},
            Bound{"lanes", config.lanes, 0, 64},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
        }) {
@@ -37,8 +63,19 @@ Status validate(const RouterConfig& config) {
                                                     bound.low, bound.high, bound.value));
     }
   }
+  RETURN_IF_ERROR(check_tls(config));
+  RETURN_IF_ERROR(validate_traces(config));
   RETURN_IF_ERROR(make_policy(config.policy).status());
-  return static_workers(config.workers).status();
+  ASSIGN_OR_RETURN(const auto sources, parse_worker_sources(config.workers));
+  const auto in_kubernetes = [](const WorkerSource& source) {
+    return source.kind == WorkerSource::Kind::kubernetes;
+  };
+  if (std::ranges::any_of(sources, in_kubernetes) && config.kubernetes_api.empty()) {
+    return absl::InvalidArgumentError(
+        "workers from k8s:// need kubernetes_api: this process does not run in a pod, so name the "
+        "https://host:port of the API server");
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace bessemer

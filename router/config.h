@@ -23,16 +23,30 @@ struct RouterConfig {
   int32_t sse_ping_ms = 15'000;           // comment frames on a stream where nothing moves
   int32_t request_timeout_ms = 600'000;   // a request's whole life
   std::vector<std::string> cors_origins;  // browser origins that may use the API; "*": every one
-  int32_t drain_ms = 30'000;              // SIGTERM: how long streams may take to finish
+  // SIGTERM: how long /readyz fails while everybody is served as before, for load balancers to notice.
+  int32_t drain_notice_ms = 0;
+  int32_t drain_ms = 30'000;      // then: how long streams may take to finish
+  std::string tls_cert, tls_key;  // PEM files: HTTPS with this certificate; empty: plain HTTP
+  int32_t grpc_port = -1;         // of bessemer.v1.Inference; 0: any free one; -1: none
+
+  // What is written down of requests
+  std::string access_log;     // a file, or "-": standard output; empty: none
+  std::string otlp_endpoint;  // http://host:port of an OpenTelemetry collector; empty: no traces
+  double trace_sample_ratio = 1;  // of the requests that come without a trace
 
   // Workers
-  std::vector<std::string> workers;  // host:port of each
+  std::vector<std::string> workers;  // where they are: see router/cluster/worker_source.h
+  int32_t dns_interval_ms = 5'000;   // between lookups of a dns:// source
+  std::string kubernetes_api;        // https://host:port, for k8s:// sources
+  std::string kubernetes_credentials = "/var/run/secrets/kubernetes.io/serviceaccount";
   // How a worker is chosen (router/routing): cache_aware, least_loaded, power_of_two,
   // consistent_hash, round_robin.
   std::string policy = "cache_aware";
   bool decision_headers = false;  // x-bessemer-decision in answers to requests that have it
   int32_t lanes = 0;              // sessions per worker; 0: min(cores, 4)
   int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
+
+  std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
 
   std::string cache_dir;  // where vocabularies are kept by hash; empty: not kept
 };

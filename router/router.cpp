@@ -1,23 +1,25 @@
 #include "router/router.h"
 
 #include <algorithm>
-#include <csignal>
+#include <atomic>
 #include <ctime>
 
-#include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
-#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
-#include "common/address.h"
 #include "common/log.h"
+#include "common/server_address.h"
 #include "common/version.h"
-#include "router/cluster/discovery.h"
+#include "router/discovery/discovery.h"
 #include "router/endpoints/context.h"
 #include "router/endpoints/model_text.h"
+#include "router/endpoints/record.h"
+#include "router/endpoints/rpc_status.h"
 #include "router/endpoints/table.h"
 #include "router/http/server.h"
+#include "router/http/tls_context.h"
+#include "router/rpc/server.h"
 
 namespace bessemer {
 namespace {
@@ -27,8 +29,6 @@ using std::chrono::milliseconds;
 constexpr size_t kMaxLanes = 4;  // one more lane is one more message a step for the worker
 constexpr size_t kPoolQueue =
     256;  // long prompts that wait for the pool: a second or two of its work
-constexpr auto kLastFrames = milliseconds(1000);  // for terminal frames to leave after the grace
-constexpr auto kDrainPoll = milliseconds(20);
 
 size_t usable_cores() {
   cpu_set_t set;
@@ -51,19 +51,45 @@ HttpServerOptions http_options(const RouterConfig& config) {
   return options;
 }
 
-FleetOptions fleet_options(const RouterConfig& config, size_t cores) {
+EndpointSettings endpoint_settings(const RouterConfig& config) {
+  EndpointSettings settings;
+  settings.request_timeout = milliseconds(config.request_timeout_ms);
+  settings.max_waiting = config.max_waiting;
+  settings.cors_origins = config.cors_origins;
+  settings.decision_headers = config.decision_headers;
+  return settings;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+FleetOptions fleet_options(const RouterConfig& config, const std::vector<WorkerSource>& sources,
+                           size_t cores) {
   FleetOptions options;
-  options.workers = config.workers;
+  options.members = fixed_members(sources);
   options.version = kVersion;
   options.lanes = config.lanes > 0 ? static_cast<size_t>(config.lanes) : std::min(cores, kMaxLanes);
   options.cache_folder = config.cache_dir.empty() ? "" : config.cache_dir + "/vocabularies";
-  char name[256] = {};
-  if (gethostname(name, sizeof name - 1) == 0) options.node = name;
+  options.node = host_name();
   return options;
 }
 
-// Errors of the HTTP layer in the API's shape.
-HttpResponse render_http_error(int status, std::string_view message, size_t body_limit) {
+TlsFiles front_files(const RouterConfig& config) {
+  return {"tls", config.tls_cert, config.tls_key, ""};
+}
+
+DiscoveryOptions discovery_options(const RouterConfig& config) {
+  DiscoveryOptions options;
+  options.dns_interval = milliseconds(config.dns_interval_ms);
+  options.kubernetes.api = config.kubernetes_api;
+  options.kubernetes.credentials = config.kubernetes_credentials;
+  return options;
+}
+
+// An error of a front itself.
+ApiError front_error(int status, std::string_view message, size_t body_limit) {
   const std::string text(message);
   ApiError error;
   if (status == 413) {
@@ -76,65 +102,143 @@ HttpResponse render_http_error(int status, std::string_view message, size_t body
     error = malformed_body(text);
     error.status = status;
   }
-  return error_response(error);
-}
-
-void count_http_error(RouterContext& context, size_t core, int status) {
-  if (core == kAcceptor) return context.turned_away.add();
-  context.cores[core]->stats.count_request(no_endpoint(), status);
+  return error;
 }
 
 class RouterImpl final : public Router {
  public:
-  RouterImpl(const RouterConfig& config, const HttpServerOptions& http)
-      : server_(HttpServer::create(http)), body_limit_(http.limits.max_body_bytes) {
+  RouterImpl(const RouterConfig& config, const HttpServerOptions& http,
+             std::shared_ptr<TlsContext> tls, std::shared_ptr<const PeerCredentials> peers)
+      : tls_(std::move(tls)),
+        server_(HttpServer::create(http)),
+        body_limit_(http.limits.max_body_bytes),
+        policy_(config.policy) {
     context_.options.version = kVersion;
-    context_.options.request_timeout = milliseconds(config.request_timeout_ms);
-    context_.options.max_waiting = config.max_waiting;
-    context_.options.cors_origins = config.cors_origins;
-    context_.options.decision_headers = config.decision_headers;
     context_.started_unix = std::time(nullptr);
     context_.pool = std::make_unique<CpuPool>(http.cores, kPoolQueue);
     for (Core* core : server_->cores()) {
       auto each = std::make_unique<CoreContext>();
       each->core = core;
       each->view = std::make_shared<const ClusterView>();
+      each->settings = endpoint_settings(config);
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
+    context_.options.trace_sample_ratio = config.trace_sample_ratio;
+    const auto sources = *parse_worker_sources(config.workers);  // validate() read them
     context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
     context_.kv_pledged = std::make_unique<KvIndex>(http.cores, random_seed(), kMaxPledgeBytes);
-    FleetOptions fleet = fleet_options(config, http.cores);
+    FleetOptions fleet = fleet_options(config, sources, http.cores);
     fleet.kv_index = context_.kv_index.get();
     fleet.kv_pledged = context_.kv_pledged.get();
+    fleet.credentials = std::move(peers);
     context_.fleet = Fleet::create(fleet, hooks());
+    discovery_ = Discovery::create(
+        discovery_options(config),
+        [this](const std::vector<Member>& members) { context_.fleet->set_members(members); });
+    discovery_->set_sources(sources);
+    if (config.grpc_port < 0) return;
+    const RpcServerOptions rpc{config.host, static_cast<uint16_t>(config.grpc_port), http.limits,
+                               front_files(config)};
+    rpc_ = RpcServer::create(rpc, server_->cores());
   }
   ~RouterImpl() override;
 
-  Status listen() {
-    return server_->start([this](ExchangePtr exchange) { dispatch(context_, std::move(exchange)); },
-                          [this](size_t core, int status, std::string_view message) {
-                            count_http_error(context_, core, status);
-                            return render_http_error(status, message, body_limit_);
-                          });
-  }
+  Status open_logs(const RouterConfig& config);
+  Status listen();
   uint16_t port() const override { return server_->port(); }
+  uint16_t grpc_port() const override { return rpc_ == nullptr ? 0 : rpc_->port(); }
+  Status reload(const RouterConfig& config) override;
+  Status reload_certificate() override {
+    return tls_ == nullptr ? absl::OkStatus() : tls_->reload();
+  }
+  void announce_drain() override {
+    context_.draining = true;
+    server_->announce_drain();
+  }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }
-  void abort_requests() override { server_->abort_all(); }
+  void abort_requests() override;
+  void reopen_logs() override {
+    if (context_.access_log != nullptr) context_.access_log->reopen();
+  }
 
  private:
+  ApiError refuse(const char* front, size_t core, int status, std::string_view message);
   FleetHooks hooks();
   void publish(const ClusterViewPtr& view);
   void deliver(std::vector<CoreBatch>& batches);
 
-  std::unique_ptr<HttpServer> server_;  // its cores outlive all that is posted to them
+  const std::shared_ptr<TlsContext> tls_;  // null: plain HTTP
+  std::unique_ptr<HttpServer> server_;     // its cores outlive all that is posted to them
   RouterContext context_;
-  const size_t body_limit_;
+  std::unique_ptr<Discovery> discovery_;
+  std::atomic<size_t> body_limit_;
+  std::string policy_;              // in force
+  std::unique_ptr<RpcServer> rpc_;  // null: gRPC is off
 };
 
+Status RouterImpl::open_logs(const RouterConfig& config) {
+  if (!config.access_log.empty()) {
+    ASSIGN_OR_RETURN(context_.access_log, AccessLog::open(config.access_log));
+  }
+  if (config.otlp_endpoint.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const ServerAddress collector, parse_server_url(config.otlp_endpoint));
+  OtlpResource resource;
+  resource.version = kVersion;
+  resource.host = host_name();
+  resource.instance = fmt::format("{}-{}-{:08x}", resource.host, getpid(), random_seed() >> 32);
+  context_.exporter = SpanExporter::start(collector, resource);
+  return absl::OkStatus();
+}
+
+Status RouterImpl::listen() {
+  RETURN_IF_ERROR(server_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::http, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return error_response(refuse("http", core, status, message));
+      }));
+  if (rpc_ == nullptr) return absl::OkStatus();
+  return rpc_->start(
+      [this](ExchangePtr exchange) { dispatch(context_, Front::grpc, std::move(exchange)); },
+      [this](size_t core, int status, std::string_view message) {
+        return rpc_error_response(refuse("grpc", core, status, message));
+      });
+}
+
+// What a front refuses by itself is counted and written down like everything else.
+ApiError RouterImpl::refuse(const char* front, size_t core, int status, std::string_view message) {
+  if (core == kAcceptor) {
+    context_.turned_away.add();
+  } else {
+    context_.cores[core]->stats.count_request(no_endpoint(), status);
+  }
+  const ApiError error = front_error(status, message, body_limit_);
+  write_down_refusal(context_, front, error);
+  return error;
+}
+
+Status RouterImpl::reload(const RouterConfig& config) {
+  RETURN_IF_ERROR(validate(config));
+  const HttpLimits limits = http_options(config).limits;
+  server_->set_limits(limits);
+  body_limit_ = limits.max_body_bytes;
+  const bool other_policy = std::exchange(policy_, config.policy) != config.policy;
+  for (const auto& each : context_.cores) {
+    each->core->post([&core = *each, settings = endpoint_settings(config), other_policy,
+                      policy = config.policy] {
+      core.settings = settings;
+      if (other_policy) core.policy = *make_policy(policy);
+    });
+  }
+  discovery_->set_sources(*parse_worker_sources(config.workers));  // validate() read them
+  return absl::OkStatus();
+}
+
 RouterImpl::~RouterImpl() {
+  if (rpc_ != nullptr) rpc_->stop();
   server_->stop();
+  discovery_.reset();
   context_.pool.reset();
   context_.fleet.reset();
 }
@@ -146,6 +250,7 @@ FleetHooks RouterImpl::hooks() {
 
 void RouterImpl::publish(const ClusterViewPtr& view) {
   for (const auto& worker : view->workers) {
+    if (worker.state == WorkerState::absent) continue;
     log().debug("worker {} ({}) is {}{}{}", worker.id, worker.address,
                 worker_state_name(worker.state), worker.problem.empty() ? "" : ": ",
                 worker.problem);
@@ -166,78 +271,33 @@ void RouterImpl::deliver(std::vector<CoreBatch>& batches) {
 
 void RouterImpl::begin_drain() {
   context_.draining = true;
+  if (rpc_ != nullptr) rpc_->drain();
   server_->drain();
   server_->stop_accepting();
 }
 
-// ---- the process ----
-
-sigset_t stop_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  return set;
-}
-
-// True when a stop signal comes within `limit`.
-bool signal_within(const sigset_t& signals, milliseconds limit) {
-  const timespec time{limit.count() / 1000, (limit.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &time) > 0;
-}
-
-void announce(const RouterConfig& config, uint16_t port) {
-  const std::string line = "READY " + host_and_port(config.host, port) + "\n";
-  if (config.ready_fd < 0) return;
-  if (write(config.ready_fd, line.data(), line.size()) < 0)
-    log().warn("nobody reads descriptor {}", config.ready_fd);
-}
-
-void drain(Router& router, const sigset_t& signals, milliseconds grace) {
-  router.begin_drain();
-  const auto until = std::chrono::steady_clock::now() + grace;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
-    if (signal_within(signals, kDrainPoll)) break;
-  }
-  if (router.live_requests() == 0) return;
-  log().warn("{} requests did not finish in time; they get an error", router.live_requests());
-  router.abort_requests();
-  const auto last = std::chrono::steady_clock::now() + kLastFrames;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < last)
-    signal_within(signals, kDrainPoll);
+void RouterImpl::abort_requests() {
+  server_->abort_all();
+  if (rpc_ != nullptr) rpc_->abort_all();
 }
 
 }  // namespace
 
 StatusOr<std::unique_ptr<Router>> Router::start(const RouterConfig& config) {
   RETURN_IF_ERROR(validate(config));
-  auto router = std::make_unique<RouterImpl>(config, http_options(config));
+  HttpServerOptions http = http_options(config);
+  const TlsFiles front = front_files(config);
+  std::shared_ptr<TlsContext> tls;
+  if (front.given()) {
+    ASSIGN_OR_RETURN(tls, TlsContext::create(front));
+  }
+  http.tls = tls;
+  const TlsFiles peer{"peer", config.peer_cert, config.peer_key, config.peer_ca};
+  ASSIGN_OR_RETURN(auto peers, load_peer_credentials(peer));
+  auto router = std::make_unique<RouterImpl>(config, http, std::move(tls), std::move(peers));
+  RETURN_IF_ERROR(router->open_logs(config));
   RETURN_IF_ERROR(router->listen());
   return std::unique_ptr<Router>(std::move(router));
-}
-
-int run_router(const RouterConfig& config) {
-  absl::SetMutexDeadlockDetectionMode(
-      absl::OnDeadlockCycle::kIgnore);  // Debian's Abseil is built with the detector on
-  std::signal(SIGPIPE, SIG_IGN);
-  const sigset_t signals = stop_signals();
-  pthread_sigmask(SIG_BLOCK, &signals,
-                  nullptr);  // inherited by every thread: only this one takes them
-  auto router = Router::start(config);
-  if (!router.ok()) {
-    log().error("the router cannot start: {}", std::string(router.status().message()));
-    return 1;
-  }
-  log().info("router listens on {}, {} workers, policy {}",
-             host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
-  announce(config, (*router)->port());
-  int signal = 0;
-  sigwait(&signals, &signal);
-  log().info("draining: {} requests are live", (*router)->live_requests());
-  drain(**router, signals, milliseconds(config.drain_ms));
-  router->reset();
-  log().info("stopped");
-  return 0;
 }
 
 }  // namespace bessemer

@@ -23,6 +23,15 @@ Status check_bounds(std::initializer_list<Bound> bounds) {
   return absl::OkStatus();
 }
 
+// A part of it would look like security and be none.
+Status check_peer_settings(const WorkerConfig& config) {
+  const bool none = config.peer_cert.empty() && config.peer_key.empty() && config.peer_ca.empty();
+  const bool all = !config.peer_cert.empty() && !config.peer_key.empty() && !config.peer_ca.empty();
+  if (none || all) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "worker: peer_cert, peer_key and peer_ca go together: give all three, or none");
+}
+
 }  // namespace
 
 Status validate(const WorkerConfig& config) {
@@ -38,6 +47,7 @@ Status validate(const WorkerConfig& config) {
         fmt::format("worker: kv_memory_fraction = {} is out of range: give 0.01 to 0.95",
                     config.kv_memory_fraction));
   }
+  RETURN_IF_ERROR(check_peer_settings(config));
   constexpr int64_t kDayMs = 86'400'000;
   return check_bounds({
       {"max_model_len", config.max_model_len, 0, 16 << 20},

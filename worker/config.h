@@ -41,13 +41,13 @@ struct WorkerConfig {
   int32_t port = 0;  // 0: any free one
   int32_t ready_fd =
       1;  // gets one line "READY <host>:<port>\n" once requests are served; 1: standard output
-  std::string node;                  // names the machine in Hello; empty: the host name
-  int32_t max_lanes = 256;           // sessions open at once
-  int32_t max_watches = 128;         // WatchLoad and WatchKv streams open at once
-  int32_t max_lane_attempts = 1024;  // attempts alive on one lane
-  int32_t lease_ms = 3000;           // a peer silent for this long is gone
-  int32_t orphan_ms =
-      0;  // how long attempts outlive their lane; without Attach nobody could take them up again
+  std::string node;                          // names the machine in Hello; empty: the host name
+  int32_t max_lanes = 256;                   // sessions open at once
+  int32_t max_watches = 128;                 // WatchLoad and WatchKv streams open at once
+  int32_t max_lane_attempts = 1024;          // attempts alive on one lane
+  std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with routers; empty: plain
+  int32_t lease_ms = 3000;                   // a peer silent for this long is gone
+  int32_t orphan_ms = 2000;  // how long attempts outlive their lane, for a router that attaches
   int32_t drain_ms = 30000;  // SIGTERM: how long running requests may take to finish
 };
 

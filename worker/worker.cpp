@@ -112,9 +112,18 @@ Status serve(const WorkerConfig& config, Worker& w) {
   server.port = config.port;
   server.max_lanes = config.max_lanes;
   server.max_watches = config.max_watches;
+  server.tls = {"peer", config.peer_cert, config.peer_key, config.peer_ca};
+  if (!server.tls.given() && !is_loopback(config.host)) {
+    log().warn(
+        "{} is open to the network and peer_cert is not set: whoever reaches this port may "
+        "use this worker and read what others ask it",
+        config.host);
+  }
   server.session.lease_ms = config.lease_ms;
   server.session.orphan_ms = config.orphan_ms;
   server.session.max_attempts = config.max_lane_attempts;
+  server.session.grant.max_waiting = config.max_waiting;
+  server.session.grant.first_tokens = config.step_tokens;
   w.server = WorkerServer::make(server, w.facts, w.hub, w.clock);
   return w.server->start();
 }

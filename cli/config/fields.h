@@ -67,8 +67,13 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("max_lanes", config.max_lanes, "router sessions at once");
   visitor("max_watches", config.max_watches, "load watches at once");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
+  visitor("peer_cert", config.peer_cert,
+          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
+  visitor("peer_key", config.peer_key, "PEM file with its private key");
+  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
-  visitor("orphan_ms", config.orphan_ms, "how long requests outlive a lost session");
+  visitor("orphan_ms", config.orphan_ms,
+          "how long requests outlive a lost session, for its router to come back");
   visitor("drain_ms", config.drain_ms, "how long running requests may take to finish on shutdown");
 }
 
@@ -77,7 +82,18 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("host", config.host, "address to bind; 0.0.0.0: every interface");
   visitor("port", config.port, "port to bind; 0: any free one");
   visitor("threads", config.threads, "cores that serve connections; 0: what affinity allows");
-  visitor("workers", config.workers, "host:port of each worker");
+  visitor("workers", config.workers,
+          "where workers are: host:port, dns://name:port (each address of the name), "
+          "k8s://namespace/service:port (each endpoint of the Service)");
+  visitor("dns_interval_ms", config.dns_interval_ms, "between lookups of a dns:// name");
+  visitor("kubernetes_api", config.kubernetes_api,
+          "https://host:port of the API server, for k8s:// workers; default: the pod's");
+  visitor("kubernetes_credentials", config.kubernetes_credentials,
+          "folder with token, ca.crt and namespace for it");
+  visitor("peer_cert", config.peer_cert,
+          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
+  visitor("peer_key", config.peer_key, "PEM file with its private key");
+  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
   visitor("policy", config.policy,
           "how a worker is chosen: cache_aware, least_loaded, power_of_two, consistent_hash, "
           "round_robin");
@@ -95,7 +111,23 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("request_timeout_ms", config.request_timeout_ms, "a request's whole life; then 504");
   visitor("cors_origins", config.cors_origins,
           "browser origins that may use the API; *: every one");
+  visitor("drain_notice_ms", config.drain_notice_ms,
+          "on shutdown, how long /readyz fails before connections are refused, for load balancers");
   visitor("drain_ms", config.drain_ms, "how long streams may take to finish on shutdown");
+  visitor(
+      "grpc_port", config.grpc_port,
+      "port of bessemer.v1.Inference over gRPC, on the same address; 0: any free one; -1: none");
+  visitor("tls_cert", config.tls_cert,
+          "PEM file with the certificate chain: HTTPS instead of HTTP; read again when it changes");
+  visitor("tls_key", config.tls_key, "PEM file with its private key");
+  visitor("access_log", config.access_log,
+          "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
+          "default: none");
+  visitor("otlp_endpoint", config.otlp_endpoint,
+          "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP; default: "
+          "none");
+  visitor("trace_sample_ratio", config.trace_sample_ratio,
+          "share of the requests without a traceparent of their own that are traced");
   visitor("cache_dir", config.cache_dir,
           "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd,

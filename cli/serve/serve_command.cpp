@@ -75,22 +75,24 @@ std::string host_to_visit(const std::string& bound) {
 void announce(const RouterConfig& router, const std::string& model,
               std::chrono::steady_clock::time_point start) {
   const std::string host = host_to_visit(router.host);
-  const std::string address = host_and_port(host, router.port);
+  const bool secure = !router.tls_cert.empty();
+  const std::string url = (secure ? "https://" : "http://") + host_and_port(host, router.port);
   // The processes are ready; the address is worth printing once the router has met its workers too.
-  if (const Status joined = wait_for_workers({host, std::to_string(router.port)}, kJoinTimeoutS);
-      !joined.ok()) {
-    log().warn("{}", std::string(joined.message()));
+  // Behind HTTPS it cannot be asked: its certificate is for names that this process does not know.
+  if (!secure) {
+    const Status joined = wait_for_workers({host, std::to_string(router.port)}, kJoinTimeoutS);
+    if (!joined.ok()) log().warn("{}", std::string(joined.message()));
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
-      "\nbessemer serves {0} at http://{1} (ready in {2:.1f} s; ctrl-C stops)\n\n"
-      "  open http://{1}/ in a browser, or\n\n"
-      "  curl http://{1}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
+      "\nbessemer serves {0} at {1} (ready in {2:.1f} s; ctrl-C stops)\n\n"
+      "  open {1}/ in a browser, or\n\n"
+      "  curl {1}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
       "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": "
       "\"Hello!\"}}]}}'\n\n"
-      "  python: openai.OpenAI(base_url=\"http://{1}/v1\", api_key=\"none\")\n\n",
-      model, address, seconds);
+      "  python: openai.OpenAI(base_url=\"{1}/v1\", api_key=\"none\")\n\n",
+      model, url, seconds);
   std::fflush(stdout);
 }
 
@@ -112,7 +114,9 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
   ChildSpec router{.name = "router", .args = router_args(config.router, config.log), .cpus = {}};
   router.args.push_back("--log-name=router");
   SupervisorOptions options;
-  options.stop_timeout_ms = std::max(config.router.drain_ms, config.worker.drain_ms) + 5'000;
+  options.stop_timeout_ms =
+      std::max(config.router.drain_notice_ms + config.router.drain_ms, config.worker.drain_ms) +
+      5'000;
   const std::string name = config.worker.model_name.empty() ? model.name : config.worker.model_name;
   options.on_ready = [&] { announce(config.router, name, start); };
   exit_code = supervise(router, workers, options);

@@ -20,19 +20,20 @@ enum class WorkerState : uint8_t {
   joining,   // a session, but its model card or vocabulary is not here yet
   ready,     // takes work
   draining,  // finishes what it has
+  absent,    // nobody has this id now
 };
 const char* worker_state_name(WorkerState state);
 
 struct WorkerView {
-  uint32_t id = 0;  // position in the list of workers; stable while the router runs
+  uint32_t id = 0;  // position in ClusterView::workers; its own for as long as anybody holds `load`
   std::string address;
-  WorkerState state = WorkerState::down;
+  WorkerState state = WorkerState::absent;
   std::string problem;  // why it is not ready; empty when it is
   uint64_t incarnation = 0;
   std::string node, version;
   uint64_t features = 0;                      // bit i: feature number i
   std::shared_ptr<const v1::ModelCard> card;  // null before it is known
-  std::shared_ptr<LoadSlot> load;             // never null
+  std::shared_ptr<LoadSlot> load;             // null only where the state is absent
 };
 
 // One model name and the workers that serve it, all of one card hash.
@@ -44,7 +45,7 @@ struct ModelView {
 };
 
 struct ClusterView {
-  std::vector<WorkerView> workers;                                 // by id
+  std::vector<WorkerView> workers;  // by id; never shrinks, so an id of an older view is in range
   std::map<std::string, std::shared_ptr<const ModelView>> models;  // by name and by alias
 };
 using ClusterViewPtr = std::shared_ptr<const ClusterView>;

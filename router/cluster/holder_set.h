@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "router/cluster/discovery.h"
+#include "router/cluster/worker_source.h"
 
 namespace bessemer {
 

@@ -35,19 +35,10 @@ const char* worker_state_name(WorkerState state) {
       return "ready";
     case WorkerState::draining:
       return "draining";
+    case WorkerState::absent:
+      return "absent";
   }
-  return "down";
-}
-
-Registry::Registry(const std::vector<std::string>& addresses) {
-  for (const auto& address : addresses) {
-    Worker worker;
-    worker.view.id = static_cast<uint32_t>(workers_.size());
-    worker.view.address = address;
-    worker.view.problem = "not connected yet";
-    worker.view.load = std::make_shared<LoadSlot>();
-    workers_.push_back(std::move(worker));
-  }
+  return "absent";
 }
 
 void Registry::forget(Worker& worker) {
@@ -62,28 +53,41 @@ void Registry::forget(Worker& worker) {
   worker.view.load->said_backlog.store(0, std::memory_order_relaxed);
 }
 
+WorkerState Registry::state_of(const Worker& worker) {
+  if (worker.lanes.empty()) return WorkerState::down;
+  if (worker.drains || !worker.standing || worker.standing == MemberStanding::leaving)
+    return WorkerState::draining;
+  const bool known = worker.view.card != nullptr && worker.text != nullptr;
+  return known && worker.standing == MemberStanding::serving ? WorkerState::ready
+                                                             : WorkerState::joining;
+}
+
+// Of a worker with a session; empty where it is ready.
+std::string Registry::problem_of(const Worker& worker) {
+  if (worker.drains) return "draining";
+  if (!worker.standing) return "no longer listed";
+  if (worker.standing == MemberStanding::leaving) return "terminating, says its cluster";
+  if (worker.view.card == nullptr) return "waiting for its model card";
+  if (worker.text == nullptr) return "waiting for its vocabulary";
+  return worker.standing == MemberStanding::starting ? "not ready, says its cluster" : "";
+}
+
 void Registry::refresh(Worker& worker) {
-  WorkerState state = WorkerState::joining;
-  if (worker.lanes.empty()) {
-    state = WorkerState::down;
-  } else if (worker.drains) {
-    state = WorkerState::draining;
-  } else if (worker.view.card != nullptr && worker.text != nullptr) {
-    state = WorkerState::ready;
-  }
-  if (state == WorkerState::ready) {
-    worker.view.problem.clear();
-    for (const auto& name : names_of(*worker.view.card)) {
-      known_models_.try_emplace(
-          name, std::make_shared<const ModelView>(ModelView{worker.view.card, worker.text, {}}));
-    }
-  }
-  worker.view.state = state;
+  worker.view.state = state_of(worker);
   changed_ = true;
+  if (worker.view.state == WorkerState::down) return;  // its problem is why the session ended
+  worker.view.problem = problem_of(worker);
+  if (worker.view.state != WorkerState::ready) return;
+  for (const auto& name : names_of(*worker.view.card)) {
+    known_models_.try_emplace(
+        name, std::make_shared<const ModelView>(ModelView{worker.view.card, worker.text, {}}));
+  }
 }
 
 std::vector<Wish> Registry::lane_up(uint32_t id, size_t lane, const v1::Hello& hello) {
-  Worker& worker = workers_.at(id);
+  Worker* const found = find(id);
+  if (found == nullptr) return {};
+  Worker& worker = *found;
   const bool same = !worker.lanes.empty() && worker.view.incarnation == hello.incarnation();
   if (!same) forget(worker);
   worker.lanes.insert(lane);
@@ -92,7 +96,6 @@ std::vector<Wish> Registry::lane_up(uint32_t id, size_t lane, const v1::Hello& h
   worker.view.node = hello.node();
   worker.view.version = hello.version();
   worker.view.features = feature_bits(hello);
-  worker.view.problem = "waiting for its model card";
   refresh(worker);
   std::vector<Wish> wishes{{Wish::Kind::card, id, ""}};
   // A watch outlives the lanes as long as the connection does, and goes on then (R5).
@@ -101,7 +104,9 @@ std::vector<Wish> Registry::lane_up(uint32_t id, size_t lane, const v1::Hello& h
 }
 
 void Registry::lane_down(uint32_t id, size_t lane, const std::string& reason) {
-  Worker& worker = workers_.at(id);
+  Worker* const found = find(id);
+  if (found == nullptr) return;
+  Worker& worker = *found;
   const bool was_up = worker.lanes.erase(lane) > 0;
   if (!worker.lanes.empty()) return;
   const bool news = was_up || worker.view.problem != reason;
@@ -111,11 +116,10 @@ void Registry::lane_down(uint32_t id, size_t lane, const std::string& reason) {
 }
 
 void Registry::draining(uint32_t id) {
-  Worker& worker = workers_.at(id);
-  if (worker.drains || worker.lanes.empty()) return;
-  worker.drains = true;
-  worker.view.problem = "draining";
-  refresh(worker);
+  Worker* const worker = find(id);
+  if (worker == nullptr || worker->drains || worker->lanes.empty()) return;
+  worker->drains = true;
+  refresh(*worker);
 }
 
 void Registry::fail(Worker& worker, Wish wish, const std::string& what, const Status& why,
@@ -127,8 +131,9 @@ void Registry::fail(Worker& worker, Wish wish, const std::string& what, const St
 }
 
 std::vector<Wish> Registry::card(uint32_t id, StatusOr<v1::ModelCard> card, TimePoint now) {
-  Worker& worker = workers_.at(id);
-  if (worker.lanes.empty()) return {};
+  Worker* const found = find(id);
+  if (found == nullptr || found->lanes.empty()) return {};
+  Worker& worker = *found;
   if (!card.ok()) {
     fail(worker, {Wish::Kind::card, id, ""}, "its model card could not be had", card.status(), now);
     return {};
@@ -136,7 +141,6 @@ std::vector<Wish> Registry::card(uint32_t id, StatusOr<v1::ModelCard> card, Time
   const std::string hash = card->tokenizer_hash();
   worker.view.card = std::make_shared<const v1::ModelCard>(*std::move(card));
   worker.text = known_text(hash);
-  worker.view.problem = "waiting for its vocabulary";
   refresh(worker);
   if (worker.text != nullptr) return {};
   return {{Wish::Kind::text, id, hash}};
@@ -144,8 +148,10 @@ std::vector<Wish> Registry::card(uint32_t id, StatusOr<v1::ModelCard> card, Time
 
 void Registry::text(uint32_t id, const std::string& tokenizer_hash, StatusOr<ModelTextPtr> text,
                     TimePoint now) {
-  Worker& worker = workers_.at(id);
   if (text.ok()) texts_[tokenizer_hash] = *text;
+  Worker* const found = find(id);
+  if (found == nullptr) return;
+  Worker& worker = *found;
   if (worker.view.card == nullptr || worker.view.card->tokenizer_hash() != tokenizer_hash) return;
   if (!text.ok()) {
     fail(worker, {Wish::Kind::text, id, tokenizer_hash}, "its vocabulary is unusable",
@@ -157,19 +163,21 @@ void Registry::text(uint32_t id, const std::string& tokenizer_hash, StatusOr<Mod
 }
 
 void Registry::load_watch_ended(uint32_t id, TimePoint now) {
-  Worker& worker = workers_.at(id);
-  worker.watched = false;
-  if (!worker.lanes.empty())
-    worker.retries.emplace_back(now + kRetryAfter, Wish{Wish::Kind::load, id, ""});
+  Worker* const worker = find(id);
+  if (worker == nullptr) return;
+  worker->watched = false;
+  if (!worker->lanes.empty())
+    worker->retries.emplace_back(now + kRetryAfter, Wish{Wish::Kind::load, id, ""});
 }
 
 std::vector<Wish> Registry::retries(TimePoint now) {
   std::vector<Wish> due;
-  for (auto& worker : workers_) {
-    std::erase_if(worker.retries, [&](const auto& retry) {
+  for (auto& seat : seats_) {
+    if (!seat.worker) continue;
+    std::erase_if(seat.worker->retries, [&](const auto& retry) {
       if (retry.first > now) return false;
       due.push_back(retry.second);
-      worker.watched = worker.watched || retry.second.kind == Wish::Kind::load;
+      seat.worker->watched = seat.worker->watched || retry.second.kind == Wish::Kind::load;
       return true;
     });
   }
@@ -187,7 +195,8 @@ bool Registry::take_changed() {
 
 ClusterViewPtr Registry::view() {
   auto view = std::make_shared<ClusterView>();
-  for (const auto& worker : workers_) view->workers.push_back(worker.view);
+  for (const auto& seat : seats_)
+    view->workers.push_back(seat.worker ? seat.worker->view : WorkerView());
   index_models(*view);
   return view;
 }
@@ -196,16 +205,16 @@ ClusterViewPtr Registry::view() {
 // not mixed in.
 void Registry::index_models(ClusterView& view) {
   std::map<std::string, std::map<std::string, ModelView>> by_name;  // name -> card hash -> model
-  for (const auto& worker : workers_) {
-    if (worker.view.state != WorkerState::ready) continue;
-    for (const auto& name : names_of(*worker.view.card)) {
-      ModelView& model = by_name[name][worker.view.card->card_hash()];
-      if (std::find(model.workers.begin(), model.workers.end(), worker.view.id) !=
-          model.workers.end())
+  for (const auto& seat : seats_) {
+    if (!seat.worker || seat.worker->view.state != WorkerState::ready) continue;
+    const WorkerView& worker = seat.worker->view;
+    for (const auto& name : names_of(*worker.card)) {
+      ModelView& model = by_name[name][worker.card->card_hash()];
+      if (std::find(model.workers.begin(), model.workers.end(), worker.id) != model.workers.end())
         continue;
-      model.card = worker.view.card;
-      model.text = worker.text;
-      model.workers.push_back(worker.view.id);
+      model.card = worker.card;
+      model.text = seat.worker->text;
+      model.workers.push_back(worker.id);
     }
   }
   for (auto& [name, known] : known_models_) {

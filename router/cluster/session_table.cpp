@@ -1,7 +1,7 @@
 #include "router/cluster/session_table.h"
 
 #include "common/block_hash.h"
-#include "router/cluster/discovery.h"
+#include "router/cluster/worker_source.h"
 
 namespace bessemer {
 

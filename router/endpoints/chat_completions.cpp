@@ -4,7 +4,7 @@
 namespace bessemer {
 
 void handle_chat_completions(EndpointCall call) {
-  Generation::run(ApiKind::chat, std::move(call));
+  Generation::run(chat_dialect(), std::move(call));
 }
 
 }  // namespace bessemer

@@ -4,7 +4,7 @@
 namespace bessemer {
 
 void handle_completions(EndpointCall call) {
-  Generation::run(ApiKind::completion, std::move(call));
+  Generation::run(completion_dialect(), std::move(call));
 }
 
 }  // namespace bessemer

@@ -1,14 +1,26 @@
 #include "router/endpoints/context.h"
 
+#include "router/endpoints/record.h"
+
 namespace bessemer {
 
+void finish_request(const EndpointCall& call, int status, const RecordedTokens& tokens) {
+  call.core.stats.count_request(call.endpoint, status);
+  write_down(call.router, *call.record, status, tokens);
+}
+
+void record_error(const EndpointCall& call, const ApiError& error) {
+  call.record->failed(error.type, error.code.value_or(""), error.message);
+}
+
 void respond(const EndpointCall& call, HttpResponse response) {
-  call.core.stats.count_request(call.endpoint, response.status);
+  finish_request(call, response.status, {});
   call.exchange->respond(std::move(response));
 }
 
 void respond(const EndpointCall& call, const ApiError& error) {
-  respond(call, error_response(error));
+  record_error(call, error);
+  respond(call, call.render_error(error));
 }
 
 void respond_json(const EndpointCall& call, std::string body) {

@@ -19,6 +19,8 @@
 #include "router/openai/error.h"
 #include "router/routing/placement.h"
 #include "router/routing/prefix_look.h"
+#include "router/telemetry/access_log.h"
+#include "router/telemetry/span_exporter.h"
 #include "router/upstream/fleet.h"
 
 namespace bessemer {
@@ -29,18 +31,24 @@ inline constexpr const char* kDecisionHeader = "x-bessemer-decision";
 
 struct EndpointOptions {
   std::string version;
-  Duration request_timeout = std::chrono::minutes(10);
   PlacementLimits placement;
-  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
   size_t pool_body_bytes =
       32 * 1024;  // longer bodies are parsed and tokenised in the pool: about 2 ms of a core
+};
+
+// What may change while the router runs: a copy per core, replaced on its thread.
+struct EndpointSettings {
+  Duration request_timeout = std::chrono::minutes(10);
+  int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
   std::vector<std::string> cors_origins;  // "*": every one
+  double trace_sample_ratio = 1;          // of requests that come without a trace of their own
   bool decision_headers = false;          // answer kDecisionHeader where a request has it
 };
 
 // Only on its core's thread, but for `stats`, which anybody may read.
 struct CoreContext {
   Core* core = nullptr;
+  EndpointSettings settings;
   ClusterViewPtr view;  // never null
   AttemptTable attempts;
   CoreInbox inbox;  // any thread puts
@@ -61,6 +69,8 @@ struct RouterContext {
   std::unique_ptr<CpuPool> pool;
   std::atomic<int32_t> waiting{0};
   std::atomic<bool> draining{false};
+  std::unique_ptr<AccessLog> access_log;   // null: none
+  std::unique_ptr<SpanExporter> exporter;  // null: no traces begin here
   Counter turned_away;  // connections beyond the limit; written by the acceptor alone
   int64_t started_unix = 0;
 
@@ -70,18 +80,25 @@ struct RouterContext {
 // The row of an endpoint in the table; what its requests are counted under.
 using EndpointId = size_t;
 
+// The error with its headers (Retry-After, retry-after-ms, x-should-retry; Allow is the caller's).
+HttpResponse error_response(const ApiError& error);
+
 struct EndpointCall {
   RouterContext& router;
   CoreContext& core;
   EndpointId endpoint;
   ExchangePtr exchange;
+  std::shared_ptr<RequestRecord> record;                           // never null
+  HttpResponse (*render_error)(const ApiError&) = error_response;  // as the call's front says it
 };
 
-// Answers and counts.
+// Once per request, when its answer has been given: counts it and writes it down.
+void finish_request(const EndpointCall& call, int status, const RecordedTokens& tokens);
+void record_error(const EndpointCall& call, const ApiError& error);
+
+// Answers and finishes.
 void respond(const EndpointCall& call, HttpResponse response);
 void respond(const EndpointCall& call, const ApiError& error);
 void respond_json(const EndpointCall& call, std::string body);
-// The error with its headers (Retry-After, retry-after-ms, x-should-retry, Allow is the caller's).
-HttpResponse error_response(const ApiError& error);
 
 }  // namespace bessemer

@@ -9,7 +9,7 @@ namespace {
 const std::string* allowed_origin(const EndpointCall& call) {
   const std::string* origin = call.exchange->request().header("origin");
   if (origin == nullptr) return nullptr;
-  const auto& origins = call.router.options.cors_origins;
+  const auto& origins = call.core.settings.cors_origins;
   const bool listed = std::any_of(origins.begin(), origins.end(), [&](const std::string& one) {
     return one == "*" || one == *origin;
   });

@@ -4,6 +4,7 @@
 
 #include "router/endpoints/small_request.h"
 #include "router/endpoints/table.h"
+#include "router/endpoints/tokenized.h"
 #include "router/openai/json_text.h"
 #include "router/text/detokenizer.h"
 
@@ -26,18 +27,9 @@ std::variant<std::string, ApiError> escaped_text(std::span<const int32_t> ids,
 }
 
 std::variant<std::string, ApiError> detokenize(SmallRequest& request, const ModelView& model) {
-  request.fields.require("tokens");
-  const auto ids = request.fields.ids("tokens", kMaxListedTokens);
-  request.fields.finish();
-  if (request.problem) return *request.problem;
-  const Tokenizer& tokenizer = *model.text->tokenizer;
-  for (const int32_t id : ids) {
-    if (id >= 0 && id < tokenizer.vocab_size()) continue;
-    return bad_request(fmt::format("Token id {} is not in the model's vocabulary of {} tokens.", id,
-                                   tokenizer.vocab_size()),
-                       "tokens");
-  }
-  const auto text = escaped_text(ids, tokenizer);
+  const auto read = listed_tokens(request, model);
+  if (const auto* error = std::get_if<ApiError>(&read)) return *error;
+  const auto text = escaped_text(std::get<0>(read), *model.text->tokenizer);
   if (const auto* error = std::get_if<ApiError>(&text)) return *error;
   const std::string& escaped = std::get<std::string>(text);
   return fmt::format(R"({{"prompt":"{}","content":"{}"}})", escaped, escaped);
@@ -45,8 +37,24 @@ std::variant<std::string, ApiError> detokenize(SmallRequest& request, const Mode
 
 }  // namespace
 
+std::variant<std::vector<int32_t>, ApiError> listed_tokens(SmallRequest& request,
+                                                           const ModelView& model) {
+  request.fields.require("tokens");
+  auto ids = request.fields.ids("tokens", kMaxListedTokens);
+  request.fields.finish();
+  if (request.problem) return *request.problem;
+  const int32_t vocabulary = model.text->tokenizer->vocab_size();
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < vocabulary) continue;
+    return bad_request(
+        fmt::format("Token id {} is not in the model's vocabulary of {} tokens.", id, vocabulary),
+        "tokens");
+  }
+  return ids;
+}
+
 void handle_detokenize(EndpointCall call) {
-  run_small_request(std::move(call), detokenize);
+  run_small_request(std::move(call), read_json_body, detokenize);
 }
 
 }  // namespace bessemer

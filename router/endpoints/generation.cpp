@@ -10,38 +10,42 @@
 
 namespace bessemer {
 
-void Generation::run(ApiKind kind, EndpointCall call) {
-  std::make_shared<Generation>(std::move(call))->begin(kind);
+void Generation::run(const Dialect& dialect, EndpointCall call) {
+  std::make_shared<Generation>(dialect, std::move(call))->begin();
 }
 
-Generation::Generation(EndpointCall call)
-    : call_(std::move(call)), received_(call_.exchange->request().received) {}
+Generation::Generation(const Dialect& dialect, EndpointCall call)
+    : dialect_(dialect),
+      call_(std::move(call)),
+      received_(call_.exchange->request().received),
+      deadline_(std::min(received_ + call_.core.settings.request_timeout,
+                         call_.exchange->request().deadline)) {}
 
-void Generation::begin(ApiKind kind) {
+void Generation::begin() {
   Exchange& exchange = *call_.exchange;
-  exchange.set_deadline(received_ + call_.router.options.request_timeout);
+  exchange.set_deadline(deadline_);
   exchange.on_abort([weak = weak_from_this()](Abort reason) {
     if (const auto self = weak.lock()) self->on_abort(reason);
   });
   exchange.on_writable([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->pump();
   });
-  answer_id_ = fmt::format("{}-{:016x}{:016x}", kind == ApiKind::chat ? "chatcmpl" : "cmpl",
-                           call_.core.random.next(), call_.core.random.next());
+  answer_id_ = fmt::format("{}-{:016x}{:016x}", dialect_.id_prefix(), call_.core.random.next(),
+                           call_.core.random.next());
   const ClusterViewPtr view = call_.core.view;
   if (exchange.request().body.size() > call_.router.options.pool_body_bytes)
-    return prepare_in_pool(kind, view);
-  PrepareResult result = bessemer::prepare(kind, exchange.request().body, *view);
+    return prepare_in_pool(view);
+  PrepareResult result = dialect_.prepare(exchange.request().body, *view);
   exchange.request().body = std::string();
   exchange.request().body_lease = BodyLease();
   prepared(std::move(result));
 }
 
-void Generation::prepare_in_pool(ApiKind kind, ClusterViewPtr view) {
+void Generation::prepare_in_pool(ClusterViewPtr view) {
   HttpRequest& request = call_.exchange->request();
-  auto task = [self = shared_from_this(), kind, view = std::move(view),
-               body = std::move(request.body), lease = std::move(request.body_lease)]() mutable {
-    auto result = std::make_unique<PrepareResult>(bessemer::prepare(kind, body, *view));
+  auto task = [self = shared_from_this(), view = std::move(view), body = std::move(request.body),
+               lease = std::move(request.body_lease)]() mutable {
+    auto result = std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view));
     body = std::string();
     lease = BodyLease();
     // The last reference must not die here: the exchange belongs to its core.
@@ -59,6 +63,8 @@ void Generation::prepared(PrepareResult result) {
   if (closed_) return;
   if (const auto* error = std::get_if<ApiError>(&result)) return fail(*error);
   prepared_ = std::move(std::get<PreparedRequest>(result));
+  call_.record->prepared(prepared_->request.model, prepared_->request.user, prepared_->request.n,
+                         std::chrono::steady_clock::now());
   make_runs();
   launch();
 }
@@ -86,7 +92,7 @@ void Generation::make_runs() {
   }
   head.system_fingerprint = "fp_" + prepared_->model->card->card_hash().substr(0, 12);
   finish_sent_.assign(static_cast<size_t>(head.choices), false);
-  answer_ = make_answer(request, std::move(head));
+  answer_ = dialect_.answer(request, std::move(head));
 }
 
 int32_t Generation::most_in_flight() const {
@@ -120,12 +126,14 @@ void Generation::fail(const ApiError& error) {
   if (closed_) return;
   const auto self = shared_from_this();
   cancel_all();
+  record_error(call_, error);
   if (streaming_) {
     call_.core.stats.failed_streams.add();
-    call_.exchange->write(render_stream_error(error));
-    call_.exchange->end();
+    StreamFailure failure = dialect_.stream_failure(error);
+    call_.exchange->write(failure.frames);
+    call_.exchange->end(std::move(failure.trailers));
   } else {
-    call_.exchange->respond(error_response(error));
+    call_.exchange->respond(call_.render_error(error));
   }
   close(error.status);
 }
@@ -142,7 +150,9 @@ void Generation::cancel_all() {
 void Generation::close(int status) {
   if (closed_) return;  // the last write found that the client had gone
   closed_ = true;
-  call_.core.stats.count_request(call_.endpoint, status);
+  const UsageReport total = prepared_ ? usage() : UsageReport();
+  finish_request(call_, status,
+                 {total.prompt_tokens, total.cached_tokens, total.completion_tokens});
   if (log().should_log(LogLevel::debug)) log_request(status);
 }
 

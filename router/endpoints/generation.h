@@ -26,6 +26,7 @@
 
 #include "router/endpoints/choice_stream.h"
 #include "router/endpoints/context.h"
+#include "router/endpoints/dialect.h"
 #include "router/endpoints/prepare.h"
 #include "router/endpoints/prompt_route.h"
 #include "router/openai/render.h"
@@ -40,9 +41,9 @@ constexpr int32_t kMaxChoicesInFlight = 128;
 
 class Generation final : public std::enable_shared_from_this<Generation> {
  public:
-  static void run(ApiKind kind, EndpointCall call);
+  static void run(const Dialect& dialect, EndpointCall call);
 
-  explicit Generation(EndpointCall call);
+  Generation(const Dialect& dialect, EndpointCall call);
 
  private:
   // One prompt on its way through a worker.
@@ -63,6 +64,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     bool in_flight = false;
     int32_t bounces = 0;  // counted of this placement
     uint64_t serial = 0;  // of the live attempt; 0: none
+    size_t recorded = 0;  // its number in the request's record
     uint32_t worker = 0;
     std::shared_ptr<LoadSlot> load;  // of the worker that has the live attempt
     std::vector<ChoiceStream> choices;
@@ -75,8 +77,8 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     std::vector<TimePoint> last_row;  // by choice
   };
 
-  void begin(ApiKind kind);
-  void prepare_in_pool(ApiKind kind, ClusterViewPtr view);
+  void begin();
+  void prepare_in_pool(ClusterViewPtr view);
   void prepared(PrepareResult result);
   void make_runs();
   void reset_choices(Run& run);
@@ -123,10 +125,12 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   void cancel_all();
   void close(int status);
   void log_request(int status) const;
+  size_t record_attempt(const Run& run, const PlaceOn& place);
   UsageReport usage() const;
 
+  const Dialect& dialect_;
   EndpointCall call_;
-  TimePoint received_;
+  const TimePoint received_, deadline_;
   std::optional<PreparedRequest> prepared_;
   std::string answer_id_;
   std::unique_ptr<Answer> answer_;

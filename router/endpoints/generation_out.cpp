@@ -20,14 +20,13 @@ bool Generation::all_admitted() const {
 
 // Whether the answer says how it was placed.
 bool Generation::explains() const {
-  return call_.router.options.decision_headers &&
+  return call_.core.settings.decision_headers &&
          call_.exchange->request().header(kDecisionHeader) != nullptr;
 }
 
 void Generation::begin_stream() {
   streaming_ = true;
-  StreamHead head;
-  head.headers = {{"cache-control", "no-cache"}, {"x-accel-buffering", "no"}};
+  StreamHead head = dialect_.stream_head();
   if (explains()) head.headers.emplace_back(kDecisionHeader, decisions());
   call_.exchange->begin_stream(std::move(head));
   call_.exchange->write(answer_->begin());
@@ -79,7 +78,7 @@ void Generation::finish() {
   const std::string last = answer_->end(total);
   if (streaming_) {
     call_.exchange->write(last);
-    call_.exchange->end();
+    call_.exchange->end({});
     return close(200);
   }
   HttpResponse response;

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "router/endpoints/generation.h"
+#include "router/endpoints/refused_param.h"
 #include "router/endpoints/start_builder.h"
 
 namespace bessemer {
@@ -24,7 +25,7 @@ std::string random_bytes(Random& random) {
   return bytes;
 }
 
-ApiError refusal_error(const PlaceRefused& refused) {
+ApiError refusal_error(const PlaceRefused& refused, ApiKind kind) {
   switch (refused.kind) {
     case RefusalKind::no_worker:
       return unavailable("No worker can serve this request now: " + refused.detail + ".",
@@ -39,7 +40,7 @@ ApiError refusal_error(const PlaceRefused& refused) {
     }
     case RefusalKind::impossible: {
       ApiError error = bad_request("The worker refused the request: " + refused.detail + ".", "");
-      error.param.reset();
+      error.param = refused_param(refused.detail, kind);
       return error;
     }
     case RefusalKind::failed:
@@ -158,13 +159,15 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   admission->set_must_queue(place.must_queue);
   admission->set_bounces(static_cast<uint32_t>(place.bounces));
   admission->set_max_est_ttft_us(place.max_est_ttft_us);
-  const Duration left = received_ + call_.router.options.request_timeout - now_steady();
+  const Duration left = deadline_ - now_steady();
   admission->set_remaining_ms(
       static_cast<uint32_t>(std::max<int64_t>(microseconds(left) / 1000, 1)));
   run.worker = place.worker;
   run.load = call_.core.view->workers[place.worker].load;
   run.serial = call_.core.attempts.add(std::shared_ptr<AttemptSink>(shared_from_this(), &run));
   run.load->own.fetch_add(prepared_->request.n, std::memory_order_relaxed);
+  run.recorded = record_attempt(run, place);
+  start.set_traceparent(call_.record->traceparent_of(run.recorded));
   run.route->claim(run.load, place, call_.core.routing);
   if (log().should_log(LogLevel::debug)) {
     log().debug("{} prompt {}: {}", answer_id_, run.prompt,
@@ -173,8 +176,9 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   const AttemptKey key{static_cast<uint32_t>(call_.core.core->index()), run.serial};
   const Status status = call_.router.fleet->start(place.worker, key, std::move(start));
   if (status.ok()) return;
-  retire(run);
   const std::string why(status.message());
+  call_.record->problem(run.recorded, why);
+  retire(run);
   if (absl::IsResourceExhausted(status)) {
     run.placement->rejected(v1::REJECT_QUEUE_FULL, why, 0);
   } else if (absl::IsUnimplemented(status)) {
@@ -186,9 +190,21 @@ void Generation::start_on(Run& run, const PlaceOn& place) {
   }
 }
 
+size_t Generation::record_attempt(const Run& run, const PlaceOn& place) {
+  AttemptRecord attempt;
+  attempt.worker = call_.core.view->workers[place.worker].address;
+  attempt.decision = choice_reason_name(place.choice.reason);
+  attempt.epoch = place.epoch;
+  if (call_.record->head().trace) attempt.span = new_span_id(call_.core.random);
+  attempt.begin = now_steady();
+  attempt.prompt_tokens = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
+  attempt.matched_tokens = place.matched_tokens;
+  return call_.record->begin_attempt(std::move(attempt));
+}
+
 void Generation::wait(Run& run, Duration delay) {
   auto& waiting = call_.router.waiting;
-  if (waiting.fetch_add(1, std::memory_order_relaxed) >= call_.router.options.max_waiting) {
+  if (waiting.fetch_add(1, std::memory_order_relaxed) >= call_.core.settings.max_waiting) {
     waiting.fetch_sub(1, std::memory_order_relaxed);
     return refuse(run, {RefusalKind::overloaded, "as many requests wait as may", 1000});
   }
@@ -202,7 +218,7 @@ void Generation::wait(Run& run, Duration delay) {
 void Generation::refuse(Run& run, const PlaceRefused& refused) {
   const bool others = in_flight_ > 1;
   if (refused.kind == RefusalKind::overloaded && others) return put_back(run);
-  fail(refusal_error(refused));
+  fail(refusal_error(refused, prepared_->request.kind));
 }
 
 void Generation::put_back(Run& run) {
@@ -219,6 +235,7 @@ void Generation::retire(Run& run) {
   run.load->own.fetch_sub(prepared_->request.n, std::memory_order_relaxed);
   run.route->release();
   call_.core.attempts.remove(run.serial);
+  call_.record->end_attempt(run.recorded, now_steady());
   run.serial = 0;
 }
 

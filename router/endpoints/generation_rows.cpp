@@ -11,13 +11,31 @@ double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+WorkerTiming timing_of(const v1::Timing& timing) {
+  WorkerTiming out;
+  out.queued_us = static_cast<int64_t>(timing.queued_us());
+  out.prefill_us = static_cast<int64_t>(timing.prefill_us());
+  out.first_token_us = static_cast<int64_t>(timing.first_token_us());
+  out.total_us = static_cast<int64_t>(timing.total_us());
+  out.preemptions = static_cast<int32_t>(timing.preemptions());
+  return out;
+}
+
+// Every token has been ruled out. Most of a vocabulary can only be by the list of those that are
+// allowed.
+ApiError cannot_be_drawn(const std::string& detail, const SamplingSpec& sampling) {
+  ApiError error = impossible_request("The request cannot be carried out: " + detail + ".");
+  if (!sampling.allowed_token_ids.empty()) error.param = "allowed_token_ids";
+  return error;
+}
+
 // What a worker's Failed means to the client.
-ApiError error_of(const v1::Failed& failed) {
+ApiError error_of(const v1::Failed& failed, const SamplingSpec& sampling) {
   switch (static_cast<absl::StatusCode>(failed.code())) {
     case absl::StatusCode::kDeadlineExceeded:
       return deadline_exceeded();
     case absl::StatusCode::kInvalidArgument:
-      return impossible_request("The request cannot be carried out: " + failed.detail() + ".");
+      return cannot_be_drawn(failed.detail(), sampling);
     default:
       return server_error("The worker failed: " + failed.detail() + ".", failed.elsewhere());
   }
@@ -41,6 +59,7 @@ void Generation::on_row(Run& run, const TokenRow& row, TimePoint now) {
   TimePoint& last_row = run.last_row[static_cast<size_t>(row.choice)];
   if (!first_token_seen_) {
     first_token_seen_ = true;
+    call_.record->first_token(now);
     stats.ttft.observe(seconds(now - received_));
   } else if (last_row != TimePoint{}) {
     stats.inter_token.observe(seconds(now - last_row));
@@ -84,6 +103,7 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
   switch (event.what_case()) {
     case v1::Event::kAdmitted:
       run.cached_tokens = event.admitted().matched_tokens();
+      call_.record->matched(run.recorded, run.cached_tokens);
       run.route->admitted(event.admitted());
       call_.router.sessions.note(session(), run.worker);
       return admit(run);
@@ -96,6 +116,8 @@ void Generation::on_event(Run& run, const v1::Event& event, TimePoint) {
     case v1::Event::kDone:
       run.cached_tokens = event.done().usage().cached();
       run.route->finished(run.cached_tokens, call_.core.routing);
+      if (event.done().has_timing())
+        call_.record->timing(run.recorded, timing_of(event.done().timing()));
       return complete(run);
     case v1::Event::kFailed:
       return on_failed(run, event.failed());
@@ -161,6 +183,8 @@ void Generation::deliver_scores(Run& run) {
 }
 
 void Generation::on_rejected(Run& run, const v1::Rejected& rejected) {
+  call_.record->problem(run.recorded, rejected.detail());
+  call_.record->bounced();
   retire(run);
   log().debug("worker {} refused {}: {}", run.worker, answer_id_, rejected.detail());
   run.placement->rejected(rejected.reason(), rejected.detail(), rejected.retry_after_ms());
@@ -168,23 +192,27 @@ void Generation::on_rejected(Run& run, const v1::Rejected& rejected) {
 }
 
 void Generation::on_failed(Run& run, const v1::Failed& failed) {
+  call_.record->problem(run.recorded, failed.detail());
   retire(run);
   if (failed.elsewhere() && !run.delivered) {
     call_.core.stats.replaced.add();
+    call_.record->resumed();
     run.placement->lost(failed.detail());
     reset_choices(run);
     return place(run);
   }
-  fail(error_of(failed));
+  fail(error_of(failed, prepared_->request.sampling));
 }
 
 void Generation::on_lost(Run& run, const std::string& reason) {
   if (closed_) return;
   news_ = true;
   log().warn("{} lost worker {}: {}", answer_id_, run.worker, reason);
+  call_.record->problem(run.recorded, reason);
   retire(run);
   if (!run.delivered) {  // G3
     call_.core.stats.replaced.add();
+    call_.record->resumed();
     run.placement->lost(reason);
     reset_choices(run);
     return place(run);

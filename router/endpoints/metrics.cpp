@@ -42,6 +42,7 @@ struct Merged {
   void histogram(const char* name, const char* help, Histogram CoreStats::* member);
   void requests();
   void workers();
+  void telemetry();
 };
 
 void Merged::histogram(const char* name, const char* help, Histogram CoreStats::* member) {
@@ -82,11 +83,28 @@ void Merged::workers() {
   MetricFamily& up = family("worker_ready", "1 while the worker takes requests from this router.",
                             MetricType::Gauge);
   for (const auto& worker : view.workers) {
+    if (worker.state == WorkerState::absent) continue;
     ClientMetric metric;
     metric.label = {{"worker", worker.address}};
     metric.gauge.value = worker.state == WorkerState::ready ? 1 : 0;
     up.metric.push_back(std::move(metric));
   }
+}
+
+void Merged::telemetry() {
+  if (router.access_log != nullptr) {
+    counter("access_log_dropped_total", "Lines of the access log that were lost.",
+            router.access_log->dropped());
+  }
+  if (router.exporter == nullptr) return;
+  const ExportCounts counts = router.exporter->counts();
+  counter("spans_exported_total", "Spans that the collector has taken.", counts.sent);
+  counter(
+      "spans_dropped_total",
+      "Spans that were lost: refused by the collector, or given up (of a full queue: requests).",
+      counts.dropped);
+  counter("span_posts_retried_total", "Posts to the collector that were made again.",
+          counts.retries);
 }
 
 double sum_over_cores(const RouterContext& router,
@@ -134,6 +152,7 @@ void handle_metrics(EndpointCall call) {
   merged.counter("turned_away_total", "Connections refused because as many were open as may be.",
                  call.router.turned_away.value());
   merged.workers();
+  merged.telemetry();
   add_routing_metrics(call.router, merged.families);
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -7,7 +7,6 @@
 #include "common/clock.h"
 #include "router/cluster/prefix_chain.h"
 #include "router/openai/limits.h"
-#include "router/openai/parse.h"
 
 namespace bessemer {
 namespace {
@@ -206,7 +205,11 @@ std::variant<std::string, ApiError> render_chat(const ValidRequest& request,
 }
 
 PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view) {
-  auto parsed = kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body);
+  return prepare(kind == ApiKind::chat ? parse_chat_completion(body) : parse_completion(body),
+                 view);
+}
+
+PrepareResult prepare(ParseResult parsed, const ClusterView& view) {
   if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
   PreparedRequest prepared;
   prepared.request = std::move(std::get<ValidRequest>(parsed));

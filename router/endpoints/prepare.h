@@ -11,7 +11,7 @@
 #include "router/cluster/kv_pledges.h"
 #include "router/endpoints/model_text.h"
 #include "router/openai/error.h"
-#include "router/openai/valid_request.h"
+#include "router/openai/parse.h"
 
 namespace bessemer {
 
@@ -32,6 +32,8 @@ using PrepareResult = std::variant<PreparedRequest, ApiError>;
 
 // Parses `body`, finds its model in `view`, renders, tokenises and checks lengths and ids.
 PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view);
+// The same for what has been parsed.
+PrepareResult prepare(ParseResult parsed, const ClusterView& view);
 
 // The model of that name. 404 model_not_found; 503 while no model is known at all.
 std::variant<std::shared_ptr<const ModelView>, ApiError> find_model(const ClusterView& view,

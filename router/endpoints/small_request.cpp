@@ -22,15 +22,19 @@ std::variant<std::shared_ptr<const ModelView>, ApiError> choose_model(SmallReque
   return find_model(view, view.models.empty() ? "" : view.models.begin()->first);
 }
 
+struct SmallTask {
+  BodyReader read;
+  SmallHandler handle;
+};
+
 std::variant<std::string, ApiError> answer(std::string_view body, const ClusterView& view,
-                                           SmallHandler handler) {
-  auto parsed = parse_json(body);
-  if (!parsed.ok()) return malformed_body(std::string(parsed.status().message()));
-  if (!parsed->is_object()) return malformed_body("The body must be a JSON object.");
-  SmallRequest request(std::move(parsed->as_object()));
+                                           const SmallTask& task) {
+  auto fields = task.read(body);
+  if (auto* error = std::get_if<ApiError>(&fields)) return std::move(*error);
+  SmallRequest request(std::move(std::get<json::object>(fields)));
   auto model = choose_model(request, view);
   if (auto* error = std::get_if<ApiError>(&model)) return std::move(*error);
-  return handler(request, *std::get<0>(model));
+  return task.handle(request, *std::get<0>(model));
 }
 
 void send(const EndpointCall& call, std::variant<std::string, ApiError> result) {
@@ -54,15 +58,23 @@ ApiError answer_too_long(const char* param) {
       param);
 }
 
-void run_small_request(EndpointCall call, SmallHandler handler) {
+std::variant<json::object, ApiError> read_json_body(std::string_view body) {
+  auto parsed = parse_json(body);
+  if (!parsed.ok()) return malformed_body(std::string(parsed.status().message()));
+  if (!parsed->is_object()) return malformed_body("The body must be a JSON object.");
+  return std::move(parsed->as_object());
+}
+
+void run_small_request(EndpointCall call, BodyReader read, SmallHandler handler) {
+  const SmallTask what{read, handler};
   HttpRequest& request = call.exchange->request();
   const ClusterViewPtr view = call.core.view;
   if (request.body.size() <= call.router.options.pool_body_bytes)
-    return send(call, answer(request.body, *view, handler));
+    return send(call, answer(request.body, *view, what));
   auto shared = std::make_shared<EndpointCall>(std::move(call));
-  auto task = [shared, view, handler, body = std::move(request.body),
+  auto task = [shared, view, what, body = std::move(request.body),
                lease = std::move(request.body_lease)]() mutable {
-    auto result = answer(body, *view, handler);
+    auto result = answer(body, *view, what);
     Core* core = shared->core.core;
     core->post([shared = std::move(shared), result = std::move(result)]() mutable {
       send(*shared, std::move(result));

@@ -34,11 +34,15 @@ struct SmallRequest {
   FieldReader fields;
 };
 
-// The whole JSON answer, or the error. Any thread.
+// The fields of a body, whatever it is written in.
+using BodyReader = std::variant<json::object, ApiError> (*)(std::string_view body);
+std::variant<json::object, ApiError> read_json_body(std::string_view body);
+
+// The whole body of the answer, or the error. Any thread.
 using SmallHandler = std::variant<std::string, ApiError> (*)(SmallRequest& request,
                                                              const ModelView& model);
 
 // "model" may be left out while one model is served.
-void run_small_request(EndpointCall call, SmallHandler handler);
+void run_small_request(EndpointCall call, BodyReader read, SmallHandler handler);
 
 }  // namespace bessemer

@@ -56,7 +56,9 @@ json::object describe(const std::string& name, const ModelView& model) {
 
 void handle_state(EndpointCall call) {
   json::array workers, models;
-  for (const auto& worker : call.core.view->workers) workers.push_back(describe(worker));
+  for (const auto& worker : call.core.view->workers) {
+    if (worker.state != WorkerState::absent) workers.push_back(describe(worker));
+  }
   for (const auto& [name, model] : call.core.view->models) models.push_back(describe(name, *model));
   size_t connections = 0, requests = 0;
   for (const auto& core : call.router.cores) {

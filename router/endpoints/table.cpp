@@ -4,6 +4,8 @@
 #include <array>
 
 #include "router/endpoints/cors.h"
+#include "router/endpoints/record.h"
+#include "router/endpoints/rpc_status.h"
 
 namespace bessemer {
 namespace {
@@ -22,6 +24,10 @@ constexpr std::array kTable{
     EndpointRow{"GET", "/version", handle_version},
     EndpointRow{"GET", "/bessemer/state", handle_state},
     EndpointRow{"GET", "/", handle_page},
+    EndpointRow{"POST", "/bessemer.v1.Inference/Generate", handle_rpc_generate, Front::grpc},
+    EndpointRow{"POST", "/bessemer.v1.Inference/Tokenize", handle_rpc_tokenize, Front::grpc},
+    EndpointRow{"POST", "/bessemer.v1.Inference/Detokenize", handle_rpc_detokenize, Front::grpc},
+    EndpointRow{"POST", "/bessemer.v1.Inference/ListModels", handle_rpc_list_models, Front::grpc},
 };
 static_assert(kTable.size() < kMaxEndpoints);
 
@@ -35,7 +41,7 @@ bool matches(std::string_view pattern, std::string_view path) {
 std::string allowed_methods(std::string_view path) {
   std::string allowed;
   for (const auto& row : kTable) {
-    if (!matches(row.path, path)) continue;
+    if (row.front != Front::http || !matches(row.path, path)) continue;
     allowed += std::string(row.method) + ", ";
     if (row.method == "GET") allowed += "HEAD, ";
   }
@@ -66,16 +72,19 @@ EndpointId no_endpoint() {
   return kTable.size();
 }
 
-void dispatch(RouterContext& router, ExchangePtr exchange) {
+void dispatch(RouterContext& router, Front front, ExchangePtr exchange) {
   const HttpRequest& request = exchange->request();
   const std::string_view method =
       request.method == "HEAD" ? std::string_view("GET") : request.method;
   const auto row = std::find_if(kTable.begin(), kTable.end(), [&](const EndpointRow& one) {
-    return one.method == method && matches(one.path, request.path);
+    return one.front == front && one.method == method && matches(one.path, request.path);
   });
   const auto id = static_cast<EndpointId>(row - kTable.begin());
   CoreContext& core = router.core_of(*exchange);
-  EndpointCall call{router, core, id, std::move(exchange)};
+  auto record = begin_record(router, core, *exchange, front == Front::grpc ? "grpc" : "http",
+                             row == kTable.end() ? "none" : row->path);
+  EndpointCall call{router, core, id, std::move(exchange), std::move(record)};
+  if (front == Front::grpc) call.render_error = rpc_error_response;
   add_cors_headers(call);
   if (row == kTable.end()) return answer_without_row(call);
   row->handle(std::move(call));

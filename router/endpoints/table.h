@@ -7,11 +7,16 @@
 
 namespace bessemer {
 
+// Where requests come in. A gRPC call is a POST to /package.Service/Method with one message as its
+// body, so that both fronts share this table.
+enum class Front : uint8_t { http, grpc };
+
 struct EndpointRow {
   std::string_view method;
   std::string_view
       path;  // "/v1/models/*": whatever follows, slashes too, and at least one character
   void (*handle)(EndpointCall call);
+  Front front = Front::http;
 };
 std::span<const EndpointRow> endpoint_table();
 
@@ -19,7 +24,7 @@ std::span<const EndpointRow> endpoint_table();
 EndpointId no_endpoint();
 
 // Finds the row and calls it; answers OPTIONS, HEAD of a GET, 404 and 405 (with Allow) itself.
-void dispatch(RouterContext& router, ExchangePtr exchange);
+void dispatch(RouterContext& router, Front front, ExchangePtr exchange);
 
 // What matched the '*' of a row's path.
 std::string_view path_rest(const EndpointCall& call);
@@ -38,5 +43,9 @@ void handle_metrics(EndpointCall call);
 void handle_version(EndpointCall call);
 void handle_page(EndpointCall call);
 void handle_state(EndpointCall call);
+void handle_rpc_generate(EndpointCall call);
+void handle_rpc_tokenize(EndpointCall call);
+void handle_rpc_detokenize(EndpointCall call);
+void handle_rpc_list_models(EndpointCall call);
 
 }  // namespace bessemer

@@ -7,6 +7,7 @@
 #include "router/endpoints/prepare.h"
 #include "router/endpoints/small_request.h"
 #include "router/endpoints/table.h"
+#include "router/endpoints/tokenized.h"
 #include "router/openai/json_text.h"
 #include "router/openai/parse.h"
 
@@ -83,6 +84,22 @@ JsonOrError token_strings(const std::vector<int32_t>& ids, const Tokenizer& toke
 }
 
 JsonOrError tokenize_prompt(SmallRequest& request, const ModelView& model) {
+  auto result = tokenized(request, model);
+  if (auto* error = std::get_if<ApiError>(&result)) return std::move(*error);
+  const auto& prompt = std::get<TokenizedPrompt>(result);
+  auto tokens = list_json(prompt.ids, prompt.param, append_json_integer);
+  if (std::holds_alternative<ApiError>(tokens)) return tokens;
+  auto strings =
+      token_strings(prompt.ids, *model.text->tokenizer, prompt.with_strings, prompt.param);
+  if (std::holds_alternative<ApiError>(strings)) return strings;
+  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":{},"token_strs":{}}})",
+                     prompt.ids.size(), model.card->max_model_len(), std::get<std::string>(tokens),
+                     std::get<std::string>(strings));
+}
+
+}  // namespace
+
+std::variant<TokenizedPrompt, ApiError> tokenized(SmallRequest& request, const ModelView& model) {
   const bool chat = request.fields.has("messages");
   std::string text;
   if (chat) {
@@ -94,28 +111,22 @@ JsonOrError tokenize_prompt(SmallRequest& request, const ModelView& model) {
     text = request.fields.string("prompt", kMaxTextBytes).value_or("");
   }
   const bool add_special = request.fields.boolean("add_special_tokens").value_or(!chat);
-  const bool with_strings = request.fields.boolean("return_token_strs").value_or(false);
+  TokenizedPrompt prompt;
+  prompt.with_strings = request.fields.boolean("return_token_strs").value_or(false);
+  prompt.param = chat ? "messages" : "prompt";
   request.fields.finish();
   if (request.problem) return *request.problem;
-  const Tokenizer& tokenizer = *model.text->tokenizer;
-  const auto ids = tokenizer.encode(text, {.add_special = add_special, .parse_special = true});
-  const char* param = chat ? "messages" : "prompt";
-  auto tokens = list_json(ids, param, append_json_integer);
-  if (std::holds_alternative<ApiError>(tokens)) return tokens;
-  auto strings = token_strings(ids, tokenizer, with_strings, param);
-  if (std::holds_alternative<ApiError>(strings)) return strings;
-  return fmt::format(R"({{"count":{},"max_model_len":{},"tokens":{},"token_strs":{}}})", ids.size(),
-                     model.card->max_model_len(), std::get<std::string>(tokens),
-                     std::get<std::string>(strings));
+  prompt.ids =
+      model.text->tokenizer->encode(text, {.add_special = add_special, .parse_special = true});
+  return prompt;
 }
 
-}  // namespace
-
 void handle_tokenize(EndpointCall call) {
-  run_small_request(std::move(call), [](SmallRequest& request, const ModelView& model) {
-    return request.fields.has("content") ? tokenize_content(request, model)
-                                         : tokenize_prompt(request, model);
-  });
+  run_small_request(std::move(call), read_json_body,
+                    [](SmallRequest& request, const ModelView& model) {
+                      return request.fields.has("content") ? tokenize_content(request, model)
+                                                           : tokenize_prompt(request, model);
+                    });
 }
 
 }  // namespace bessemer

@@ -17,12 +17,9 @@ constexpr auto kSweepInterval = std::chrono::milliseconds(200);
 
 }  // namespace
 
-std::string new_request_id(Random& random) {
-  return fmt::format("req-{:016x}{:08x}", random.next(), random.next() >> 32);
-}
-
-AsioCore::AsioCore(size_t index, FrontShared& shared)
+AsioCore::AsioCore(size_t index, const HttpLimits& limits, FrontShared& shared)
     : index_(index),
+      limits_(limits),
       shared_(shared),
       work_(boost::asio::make_work_guard(io_)),
       sweep_timer_(io_),
@@ -60,6 +57,10 @@ void AsioCore::close_idle() {
     const std::vector<std::shared_ptr<Connection>> all(open_.begin(), open_.end());
     for (const auto& connection : all) connection->close_if_idle();
   });
+}
+
+void AsioCore::set_limits(const HttpLimits& limits) {
+  post([this, limits] { limits_ = limits; });
 }
 
 void AsioCore::post(Task task) {

@@ -19,22 +19,21 @@
 namespace bessemer {
 
 class Connection;
-
-// "req-" and 24 random hexadecimal digits.
-std::string new_request_id(Random& random);
+class TlsContext;
 
 // What all cores of a server share.
 struct FrontShared {
-  HttpLimits limits;
+  std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
   RequestHandler handle;
   ErrorRenderer render_error;
   std::atomic<size_t> body_bytes{0}, output_bytes{0};  // of all requests, of all whole answers
   std::atomic<bool> draining{false};                   // every answer closes its connection
+  std::atomic<bool> idle_closes{false};                // and so does a connection without a request
 };
 
 class AsioCore final : public Core {
  public:
-  AsioCore(size_t index, FrontShared& shared);
+  AsioCore(size_t index, const HttpLimits& limits, FrontShared& shared);
   ~AsioCore() override;
 
   void start();
@@ -44,6 +43,8 @@ class AsioCore final : public Core {
   void abort_all(Abort reason);
   // Closes the connections that have no request in them. Any thread.
   void close_idle();
+  // For what begins from then on; time-outs hold for what is under way too. Any thread.
+  void set_limits(const HttpLimits& limits);
 
   size_t index() const override { return index_; }
   void post(Task task) override;
@@ -54,6 +55,7 @@ class AsioCore final : public Core {
   // For connections, on the core's thread.
   boost::asio::io_context& io() { return io_; }
   FrontShared& shared() { return shared_; }
+  const HttpLimits& limits() const { return limits_; }
   std::array<char, 64 * 1024>& scratch() { return scratch_; }
   const std::string& date();
   std::string make_request_id() { return new_request_id(random_); }
@@ -62,7 +64,7 @@ class AsioCore final : public Core {
   }
   void adopt(std::shared_ptr<Connection> connection);
   void forget(const std::shared_ptr<Connection>& connection);
-  void count_request(int by) {
+  void count_request(int by) override {
     requests_.fetch_add(static_cast<size_t>(by), std::memory_order_relaxed);
   }
   // Called by the acceptor when it has chosen this core, so that a burst spreads.
@@ -73,6 +75,7 @@ class AsioCore final : public Core {
   void sweep();
 
   const size_t index_;
+  HttpLimits limits_;  // its own copy: they may change
   FrontShared& shared_;
   boost::asio::io_context io_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;

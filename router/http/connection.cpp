@@ -28,10 +28,10 @@ constexpr std::string_view kPing = ": ping\n\n";
 
 }  // namespace
 
-Connection::Connection(AsioCore& core, asio::ip::tcp::socket socket)
+Connection::Connection(AsioCore& core, ByteStream stream)
     : core_(core),
-      socket_(std::move(socket)),
-      limits_(core.shared().limits),
+      stream_(std::move(stream)),
+      limits_(core.limits()),
       parser_(limits_),
       since_(now_steady()),
       last_output_(since_) {}
@@ -40,8 +40,8 @@ Connection::~Connection() = default;
 
 void Connection::start() {
   error_code ignored;
-  socket_.non_blocking(true, ignored);
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  stream_.socket().non_blocking(true, ignored);
+  stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   arm_read();
 }
 
@@ -54,7 +54,7 @@ void Connection::close() {
   set_live(false);
   if (exchange != nullptr) exchange->abort(Abort::disconnected);
   error_code ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
   core_.forget(self);
 }
 
@@ -78,8 +78,10 @@ size_t Connection::read_room() const {
 void Connection::arm_read() {
   if (reading_armed_ || phase_ == Phase::closed || read_room() == 0) return;
   reading_armed_ = true;
-  socket_.async_wait(
-      asio::socket_base::wait_read,
+  if (stream_.buffered())
+    return core_.post([self = shared_from_this()] { self->on_readable(error_code()); });
+  stream_.socket().async_wait(
+      stream_.read_wait(),
       [self = shared_from_this()](const error_code& error) { self->on_readable(error); });
 }
 
@@ -87,13 +89,21 @@ void Connection::on_readable(const error_code& error) {
   reading_armed_ = false;
   if (phase_ == Phase::closed) return;
   if (error) return close();
-  error_code read_error;
   auto& scratch = core_.scratch();
-  const size_t room = std::min(read_room(), scratch.size());
-  const size_t count = socket_.read_some(asio::buffer(scratch.data(), room), read_error);
-  if (read_error == asio::error::would_block) return arm_read();
-  if (read_error || count == 0) return peer_gone();
-  const std::string_view fresh(scratch.data(), count);
+  const auto [outcome, count] = stream_.read(scratch.data(), std::min(read_room(), scratch.size()));
+  switch (outcome) {
+    case ByteStream::Outcome::again:
+      return arm_read();
+    case ByteStream::Outcome::closed:
+      return peer_gone();
+    case ByteStream::Outcome::plain_text:
+      return refuse(400, "this port speaks HTTPS: write https:// in front of its address");
+    case ByteStream::Outcome::done:
+      return received({scratch.data(), count});
+  }
+}
+
+void Connection::received(std::string_view fresh) {
   if (phase_ == Phase::reading) {
     if (!parser_.started()) since_ = now_steady();
     if (input_.empty()) {
@@ -265,11 +275,9 @@ void Connection::push_output() {
   if (writing_armed_ || phase_ == Phase::closed) return;
   const size_t before = sent_;
   while (sent_ < output_.size()) {
-    error_code error;
-    const size_t count =
-        socket_.write_some(asio::buffer(output_.data() + sent_, output_.size() - sent_), error);
-    if (error == asio::error::would_block) break;
-    if (error) return close();
+    const auto [outcome, count] = stream_.write(std::string_view(output_).substr(sent_));
+    if (outcome == ByteStream::Outcome::again) break;
+    if (outcome == ByteStream::Outcome::closed) return close();
     sent_ += count;
   }
   if (sent_ != before) last_output_ = now_steady();
@@ -290,16 +298,16 @@ void Connection::push_output() {
 void Connection::arm_write() {
   writing_armed_ = true;
   last_output_ = now_steady();  // the write time-out measures from the moment the socket was full
-  socket_.async_wait(asio::socket_base::wait_write,
-                     [self = shared_from_this()](const error_code& error) {
-                       self->writing_armed_ = false;
-                       if (self->phase_ == Phase::closed) return;
-                       if (error) return self->close();
-                       self->push_output();
-                       if (!self->drained() || self->phase_ != Phase::answering) return;
-                       if (const auto exchange = self->exchange_.lock())
-                         exchange->became_writable();
-                     });
+  stream_.socket().async_wait(asio::socket_base::wait_write,
+                              [self = shared_from_this()](const error_code& error) {
+                                self->writing_armed_ = false;
+                                if (self->phase_ == Phase::closed) return;
+                                if (error) return self->close();
+                                self->push_output();
+                                if (!self->drained() || self->phase_ != Phase::answering) return;
+                                if (const auto exchange = self->exchange_.lock())
+                                  exchange->became_writable();
+                              });
 }
 
 // C2: the answer has left.
@@ -324,9 +332,7 @@ void Connection::linger() {
   phase_ = Phase::lingering;
   since_ = now_steady();
   input_.clear();
-  error_code error;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, error);
-  if (error) return close();
+  if (!stream_.finish()) return close();
   arm_read();
 }
 
@@ -338,7 +344,7 @@ bool Connection::half_closed() const {
   tcp_info info{};
   socklen_t length = sizeof info;
   // native_handle() is not const in Asio.
-  const int descriptor = const_cast<asio::ip::tcp::socket&>(socket_).native_handle();
+  const int descriptor = const_cast<asio::ip::tcp::socket&>(stream_.socket()).native_handle();
   if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return true;
   return info.tcpi_state != TCP_ESTABLISHED;
 }
@@ -360,8 +366,10 @@ void Connection::sweep(TimePoint now) {
 void Connection::sweep_reading(TimePoint now) {
   const Duration waited = now - since_;
   if (!parser_.started()) {
-    const bool draining = core_.shared().draining.load(std::memory_order_relaxed);
-    if (draining || waited >= limits_.idle_timeout) close();
+    const bool idle_closes = core_.shared().idle_closes.load(std::memory_order_relaxed);
+    const Duration limit =
+        stream_.established() ? Duration(limits_.idle_timeout) : limits_.header_timeout;
+    if (idle_closes || waited >= limit) close();
   } else if (!parser_.header_done()) {
     if (waited >= limits_.header_timeout)
       refuse(408, "the request's headers took too long to arrive");

@@ -9,7 +9,7 @@
 //       read_ahead_bytes, after which only the hang-up is watched. A half-closed client has hung
 //       up.
 //   C2  The next request starts once the answer before it has left.
-//   C3  Every state has a time-out (sweep).
+//   C3  Every state has a time-out (sweep); a TLS handshake has that of a request's head.
 //   C4  A request is live from its first byte until its answer has left, and on a connection that
 //       ends with it until the client has closed too, or had the time to (linger). A drain waits
 //       for live requests.
@@ -18,9 +18,8 @@
 #include <string>
 #include <string_view>
 
-#include <boost/asio/ip/tcp.hpp>
-
 #include "router/http/asio_core.h"
+#include "router/http/byte_stream.h"
 #include "router/http/exchange.h"
 #include "router/http/request_parser.h"
 
@@ -30,7 +29,7 @@ class ConnectionExchange;
 
 class Connection final : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(AsioCore& core, boost::asio::ip::tcp::socket socket);
+  Connection(AsioCore& core, ByteStream stream);
   ~Connection();
 
   void start();
@@ -58,6 +57,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void dispatch();
   bool reserve_body();
   void refuse(int status, std::string_view message);
+  void received(std::string_view fresh);
   void peer_gone();
 
   void push_output();
@@ -74,7 +74,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   HeadOptions head_options(const HttpRequest& request);
 
   AsioCore& core_;
-  boost::asio::ip::tcp::socket socket_;
+  ByteStream stream_;
   const HttpLimits& limits_;
   RequestParser parser_;
   BodyLease body_lease_;    // of the request that is being read

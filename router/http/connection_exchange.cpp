@@ -66,7 +66,7 @@ bool ConnectionExchange::flush() {
   return connection->drained();
 }
 
-void ConnectionExchange::end() {
+void ConnectionExchange::end(HeaderList) {
   CHECK(streaming_);
   flush();
   const auto connection = detach();

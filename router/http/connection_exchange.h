@@ -20,7 +20,7 @@ class ConnectionExchange final : public Exchange {
   void begin_stream(StreamHead head) override;
   void write(std::string_view frames) override { staged_.append(frames); }
   bool flush() override;
-  void end() override;
+  void end(HeaderList trailers) override;
   bool writable() const override;
   bool streaming() const override { return streaming_; }
   void on_writable(std::function<void()> callback) override { on_writable_ = std::move(callback); }

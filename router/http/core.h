@@ -23,6 +23,8 @@ class Core {
   virtual size_t connections() const = 0;
   // Requests from their first byte until their answer has left.
   virtual size_t live_requests() const = 0;
+  // A request of another front begins (1) or has ended (-1) here. Any thread.
+  virtual void count_request(int by) = 0;
 };
 
 }  // namespace bessemer

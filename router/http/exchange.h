@@ -41,7 +41,8 @@ class Exchange {
   // left unsent.
   virtual void write(std::string_view frames) = 0;
   virtual bool flush() = 0;
-  virtual void end() = 0;
+  // `trailers`: what is only known now, for fronts that have them (gRPC's status); others drop them.
+  virtual void end(HeaderList trailers) = 0;
   // False while earlier frames have not left: the caller had better merge new ones until
   // on_writable.
   virtual bool writable() const = 0;

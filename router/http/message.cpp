@@ -50,6 +50,10 @@ bool well_formed_request_id(std::string_view id) {
   });
 }
 
+std::string new_request_id(Random& random) {
+  return fmt::format("req-{:016x}{:08x}", random.next(), random.next() >> 32);
+}
+
 std::string render_head(int status, std::string_view content_type, const HeaderList& headers,
                         const HeadOptions& options) {
   std::string head = fmt::format("HTTP/1.1 {} {}\r\n", status, reason_phrase(status));

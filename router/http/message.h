@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/random.h"
 
 namespace bessemer {
 
@@ -57,6 +58,7 @@ struct HttpRequest {
   bool keep_alive = true;
   bool chunked_answers = true;  // false: HTTP/1.0, where a stream ends with the connection
   TimePoint received{};
+  TimePoint deadline = TimePoint::max();  // the client's own; HTTP has no word for it
 
   // First header of that (lower case) name, or nullptr.
   const std::string* header(std::string_view name) const {
@@ -88,6 +90,8 @@ std::string_view reason_phrase(int status);
 // Names that a client may choose for its request: 1 to 128 of [A-Za-z0-9._-], so that it is safe in
 // logs and headers.
 bool well_formed_request_id(std::string_view id);
+// "req-" and 24 random hexadecimal digits.
+std::string new_request_id(Random& random);
 
 struct HeadOptions {
   std::string_view request_id, date;

@@ -1,6 +1,7 @@
 #include "router/http/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <ctime>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -9,6 +10,7 @@
 #include "common/log.h"
 #include "router/http/asio_core.h"
 #include "router/http/connection.h"
+#include "router/http/tls_context.h"
 
 namespace bessemer {
 namespace {
@@ -22,10 +24,11 @@ constexpr auto kAcceptRetry = std::chrono::milliseconds(50);
 
 class AsioServer final : public HttpServer {
  public:
-  explicit AsioServer(const HttpServerOptions& options) : options_(options) {
-    shared_.limits = options.limits;
+  explicit AsioServer(const HttpServerOptions& options)
+      : options_(options), max_connections_(options.limits.max_connections) {
+    shared_.tls = options.tls;
     for (size_t i = 0; i < options.cores; i++) {
-      cores_.push_back(std::make_unique<AsioCore>(i, shared_));
+      cores_.push_back(std::make_unique<AsioCore>(i, options.limits, shared_));
       cores_.back()->start();
     }
   }
@@ -33,7 +36,12 @@ class AsioServer final : public HttpServer {
 
   Status start(RequestHandler handle, ErrorRenderer render_error) override;
   uint16_t port() const override { return port_; }
+  void set_limits(const HttpLimits& limits) override {
+    max_connections_ = limits.max_connections;
+    for (auto& core : cores_) core->set_limits(limits);
+  }
   std::vector<Core*> cores() override;
+  void announce_drain() override { shared_.draining = true; }
   void drain() override;
   void stop_accepting() override;
   size_t live_requests() const override;
@@ -52,6 +60,7 @@ class AsioServer final : public HttpServer {
   size_t open_connections() const;
 
   const HttpServerOptions options_;
+  std::atomic<size_t> max_connections_;
   FrontShared shared_;
   std::vector<std::unique_ptr<AsioCore>> cores_;
   asio::io_context accept_io_{1};
@@ -112,7 +121,7 @@ void AsioServer::accept_ready() {
       log().warn("accept failed: {}; raise the open files limit if this persists", error.message());
       return pause_accepting();
     }
-    if (open_connections() >= options_.limits.max_connections) {
+    if (open_connections() >= max_connections_) {
       turn_away(std::move(socket));
     } else {
       place(core, std::move(socket));
@@ -130,13 +139,17 @@ void AsioServer::pause_accepting() {
 void AsioServer::place(AsioCore& core, tcp::socket socket) {
   core.count_connection();
   core.post([&core, socket = std::move(socket)]() mutable {
-    auto connection = std::make_shared<Connection>(core, std::move(socket));
+    const auto& tls = core.shared().tls;
+    SslPtr session = tls != nullptr ? tls->make_session(socket.native_handle()) : nullptr;
+    auto connection =
+        std::make_shared<Connection>(core, ByteStream(std::move(socket), std::move(session)));
     core.adopt(connection);
     connection->start();
   });
 }
 
 void AsioServer::turn_away(tcp::socket socket) {
+  if (shared_.tls != nullptr) return;  // a handshake only to say no would cost what there is not
   const HttpResponse response = shared_.render_error(kAcceptor, 503, "too many open connections");
   const std::string id = new_request_id(random_), date = http_date(std::time(nullptr));
   HeadOptions options{.request_id = id, .date = date};
@@ -173,6 +186,7 @@ size_t AsioServer::live_requests() const {
 
 void AsioServer::drain() {
   shared_.draining = true;
+  shared_.idle_closes = true;
   for (auto& core : cores_) core->close_idle();
 }
 

@@ -16,11 +16,14 @@
 
 namespace bessemer {
 
+class TlsContext;  // router/http/tls_context.h
+
 struct HttpServerOptions {
   std::string host = "127.0.0.1";  // numeric address
   uint16_t port = 0;               // 0: any free one
   size_t cores = 1;
   HttpLimits limits;
+  std::shared_ptr<const TlsContext> tls;  // null: plain HTTP
 };
 
 class HttpServer {
@@ -32,9 +35,13 @@ class HttpServer {
   // Binds and accepts. Errors name the address: in use, not permitted, malformed.
   virtual Status start(RequestHandler handle, ErrorRenderer render_error) = 0;
   virtual uint16_t port() const = 0;
+  // Any thread.
+  virtual void set_limits(const HttpLimits& limits) = 0;
   virtual std::vector<Core*> cores() = 0;
 
-  // Every answer from now on closes its connection; idle connections are closed.
+  // Every answer from now on closes its connection.
+  virtual void announce_drain() = 0;
+  // The same, and idle connections are closed.
   virtual void drain() = 0;
   virtual void stop_accepting() = 0;
   virtual size_t live_requests() const = 0;

@@ -185,11 +185,16 @@ ParseResult parse_body(std::string_view body, ApiKind kind) {
   if (!root.ok())
     return malformed_body("The body is not valid JSON: " + std::string(root.status().message()));
   if (!root->is_object()) return malformed_body("The body must be a JSON object.");
+  return parse_request(kind, root->get_object());
+}
 
+}  // namespace
+
+ParseResult parse_request(ApiKind kind, json::object& body) {
   ValidRequest request;
   request.kind = kind;
   std::optional<ApiError> problem;
-  FieldReader fields(root->get_object(), "", problem);
+  FieldReader fields(body, "", problem);
   if (kind == ApiKind::chat) {
     read_chat(fields, request);
   } else {
@@ -204,8 +209,6 @@ ParseResult parse_body(std::string_view body, ApiKind kind) {
   if (problem) return *std::move(problem);
   return request;
 }
-
-}  // namespace
 
 ParseResult parse_chat_completion(std::string_view body) {
   return parse_body(body, ApiKind::chat);

@@ -13,5 +13,7 @@ using ParseResult = std::variant<ValidRequest, ApiError>;
 
 ParseResult parse_chat_completion(std::string_view body);
 ParseResult parse_completion(std::string_view body);
+// The same of a body that has been read; consumed.
+ParseResult parse_request(ApiKind kind, json::object& body);
 
 }  // namespace bessemer

@@ -1,6 +1,10 @@
 #include "router/upstream/fleet.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <list>
+#include <map>
 #include <thread>
 #include <variant>
 
@@ -10,6 +14,7 @@
 #include "common/random.h"
 #include "router/cluster/step_slope.h"
 #include "router/cluster/vocabulary_cache.h"
+#include "router/cluster/worker_source.h"
 #include "router/upstream/kv_follower.h"
 
 namespace bessemer {
@@ -39,9 +44,19 @@ struct VocabularyCame {
   StatusOr<std::string> bytes;
 };
 struct WatchEnded {};
-struct Fact {
+struct MembersChanged {
+  std::vector<Member> members;
+};
+// Whose session said it: ids are given again, serials are not (F2). Serial 0: no session's.
+struct Speaker {
   uint32_t worker = 0;
-  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, KvWanted> what;
+  uint64_t serial = 0;
+};
+struct Fact {
+  Speaker speaker;  // nobody's where no session says it
+  std::variant<LaneUp, LaneDown, Draining, CardCame, VocabularyCame, WatchEnded, KvWanted,
+               MembersChanged>
+      what;
 };
 
 void fill(LoadReading& reading, const v1::Load& load) {
@@ -68,9 +83,9 @@ uint32_t load_interval_ms(size_t workers) {
 // Turns what one session says into facts for the fleet's thread; load goes straight to its slot.
 class Listener final : public SessionObserver {
  public:
-  Listener(uint32_t worker, Mailbox<Fact>& facts, const FleetHooks& hooks, KvFollower& follower,
+  Listener(Speaker speaker, Mailbox<Fact>& facts, const FleetHooks& hooks, KvFollower& follower,
            std::shared_ptr<LoadSlot> load)
-      : worker_(worker),
+      : speaker_(speaker),
         facts_(facts),
         hooks_(hooks),
         follower_(follower),
@@ -87,10 +102,10 @@ class Listener final : public SessionObserver {
   }
   void on_report_end(const std::string&) override { send(WatchEnded{}); }
   void on_kv_update(uint64_t stream, KvDelivery& delivery) override {
-    follower_.update(worker_, stream, delivery);
+    follower_.update(speaker_.worker, stream, delivery);
   }
   void on_kv_end(uint64_t stream, const Status& why) override {
-    follower_.ended(worker_, stream, why);
+    follower_.ended(speaker_.worker, stream, why);
   }
   void deliver(std::vector<CoreBatch>& batches) override { hooks_.deliver(batches); }
 
@@ -123,15 +138,25 @@ class Listener final : public SessionObserver {
                               std::memory_order_relaxed);
   }
   void send(decltype(Fact::what) what) {
-    if (!facts_.push_reserved({worker_, std::move(what)}))
-      log().debug("worker {}: a fact came too late", worker_);
+    if (!facts_.push_reserved({speaker_, std::move(what)}))
+      log().debug("worker {}: a fact came too late", speaker_.worker);
   }
-  const uint32_t worker_;
+  const Speaker speaker_;
   Mailbox<Fact>& facts_;
   const FleetHooks& hooks_;
   KvFollower& follower_;
   const std::shared_ptr<LoadSlot> load_;
   StepSlope slope_;  // of reports, which come one after the other
+};
+
+using SessionPtr = std::shared_ptr<WorkerSession>;
+
+// A worker's session, kept by the fleet's thread until nobody else is inside it.
+struct Tenant {
+  uint64_t serial = 0;
+  std::string address;
+  std::unique_ptr<Listener> listener;  // outlives the session
+  SessionPtr session;
 };
 
 class FleetImpl final : public Fleet {
@@ -140,16 +165,28 @@ class FleetImpl final : public Fleet {
   ~FleetImpl() override;
 
   Status start(uint32_t worker, AttemptKey key, v1::Start start) override {
-    return sessions_.at(worker)->start(key, std::move(start));
+    const SessionPtr session = session_of(worker);
+    if (session == nullptr) return absl::UnavailableError("the worker has departed");
+    return session->start(key, std::move(start));
   }
   void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) override {
-    sessions_.at(worker)->cancel(key, choices);
+    if (const SessionPtr session = session_of(worker)) session->cancel(key, choices);
+  }
+  void set_members(std::vector<Member> members) override {
+    if (!facts_.push_reserved({{}, MembersChanged{std::move(members)}}))
+      log().debug("a change of members came too late");
   }
   PledgeBook& pledges() override { return *follower_; }
   KvCounts kv_counts() const override { return follower_->counts(); }
 
  private:
+  SessionPtr session_of(uint32_t worker) const {
+    return worker < kMaxWorkers ? open_[worker].load(std::memory_order_acquire) : nullptr;
+  }
   void run();
+  void move_members();
+  void open(uint32_t worker, size_t workers);
+  void end(uint32_t worker);
   void learn(Fact& fact);
   void learn(uint32_t worker, LaneUp& fact);
   void learn(uint32_t worker, LaneDown& fact);
@@ -158,8 +195,9 @@ class FleetImpl final : public Fleet {
     grant(registry_.card(worker, std::move(fact.card), now()));
   }
   void learn(uint32_t worker, VocabularyCame& fact);
-  void learn(uint32_t worker, KvWanted& fact);
+  void learn(uint32_t, KvWanted& fact);
   void learn(uint32_t worker, WatchEnded&) { registry_.load_watch_ended(worker, now()); }
+  void learn(uint32_t, MembersChanged& fact) { registry_.set_members(fact.members); }
   void grant(const std::vector<Wish>& wishes);
   void want_text(const Wish& wish);
   StatusOr<ModelTextPtr> make_text(const std::string& hash, const std::string& bytes) const;
@@ -172,83 +210,114 @@ class FleetImpl final : public Fleet {
   VocabularyCache cache_;
   Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
   std::unique_ptr<KvFollower> follower_;  // outlives the sessions
-  std::vector<std::unique_ptr<Listener>> listeners_;
-  std::vector<std::unique_ptr<WorkerSession>> sessions_;
-  bool all_ready_ = false;
+  std::map<uint32_t, Tenant> tenants_;    // by id
+  std::list<Tenant> ending_;              // departed; another thread may still be inside
+  std::array<std::atomic<SessionPtr>, kMaxWorkers> open_;  // those of tenants_, for other threads
+  const uint64_t incarnation_ = random_seed();
+  uint64_t last_serial_ = 0;
+  bool any_down_ = true;
   std::thread thread_;
 };
 
 FleetImpl::FleetImpl(const FleetOptions& options, FleetHooks hooks)
-    : options_(options),
-      hooks_(std::move(hooks)),
-      registry_(options.workers),
-      cache_(options.cache_folder) {
-  follower_ = KvFollower::create(
-      *options.kv_index, *options.kv_pledged,
-      [this](const KvWanted& wanted) { facts_.push_reserved({wanted.worker, wanted}); });
-  const uint64_t incarnation = random_seed();
-  for (uint32_t id = 0; id < options.workers.size(); id++) {
-    WorkerSessionOptions session;
-    session.load_interval_ms = load_interval_ms(options.workers.size());
-    session.address = options.workers[id];
-    session.node = options.node;
-    session.version = options.version;
-    session.incarnation = incarnation;
-    session.lanes = options.lanes;
-    listeners_.push_back(
-        std::make_unique<Listener>(id, facts_, hooks_, *follower_, registry_.load(id)));
-    sessions_.push_back(WorkerSession::create(session, *listeners_.back()));
-  }
+    : options_(options), hooks_(std::move(hooks)), cache_(options.cache_folder) {
+  follower_ =
+      KvFollower::create(*options.kv_index, *options.kv_pledged,
+                         [this](const KvWanted& wanted) { facts_.push_reserved({{}, wanted}); });
+  registry_.set_members(options.members);
+  move_members();
+  publish();
   thread_ = std::thread([this] { run(); });
 }
 
 FleetImpl::~FleetImpl() {
   facts_.close();
   thread_.join();
-  sessions_.clear();
+  for (auto& session : open_) session.store(nullptr);
+  tenants_.clear();
+  ending_.clear();
 }
 
 void FleetImpl::run() {
   std::vector<Fact> facts;
-  publish();
-  for (auto& session : sessions_) session->tick(now());
-  while (facts_.wait_drain_until(facts, now() + (all_ready_ ? kTick : kTickWhileDown))) {
+  for (auto& [id, tenant] : tenants_) tenant.session->tick(now());
+  while (facts_.wait_drain_until(facts, now() + (any_down_ ? kTickWhileDown : kTick))) {
     for (auto& fact : facts) learn(fact);
+    move_members();
     grant(registry_.retries(now()));
-    for (auto& session : sessions_) session->tick(now());
+    for (auto& [id, tenant] : tenants_) tenant.session->tick(now());
     if (registry_.take_changed()) publish();
   }
+}
+
+void FleetImpl::move_members() {
+  const Registry::Moves moves = registry_.reconcile(now());
+  for (const uint32_t worker : moves.departed) end(worker);
+  const size_t workers = tenants_.size() + moves.joined.size();
+  for (const uint32_t worker : moves.joined) open(worker, workers);
+  ending_.remove_if([](const Tenant& tenant) { return tenant.session.use_count() == 1; });
+}
+
+// `workers`: how many there are now; those that were opened when there were fewer report more often
+// than the bound would have it until their watch begins anew.
+void FleetImpl::open(uint32_t worker, size_t workers) {
+  const WorkerView& view = *registry_.worker(worker);
+  WorkerSessionOptions session;
+  session.load_interval_ms = load_interval_ms(workers);
+  session.address = view.address;
+  session.node = options_.node;
+  session.version = options_.version;
+  session.incarnation = incarnation_;
+  session.lanes = options_.lanes;
+  session.credentials = options_.credentials;
+  Tenant tenant{++last_serial_, view.address, nullptr, nullptr};
+  tenant.listener = std::make_unique<Listener>(Speaker{worker, tenant.serial}, facts_, hooks_,
+                                               *follower_, view.load);
+  tenant.session = WorkerSession::create(session, *tenant.listener);
+  open_[worker].store(tenant.session, std::memory_order_release);
+  tenants_.emplace(worker, std::move(tenant));
+}
+
+void FleetImpl::end(uint32_t worker) {
+  open_[worker].store(nullptr, std::memory_order_release);
+  follower_->expect(worker, 0);
+  auto tenant = tenants_.extract(worker);
+  log().info("worker {} is left: it is not listed any more", tenant.mapped().address);
+  ending_.push_back(std::move(tenant.mapped()));
 }
 
 void FleetImpl::publish() {
   registry_.take_changed();
   const ClusterViewPtr view = registry_.view();
-  all_ready_ = true;
-  for (const auto& worker : view->workers)
-    all_ready_ = all_ready_ && worker.state == WorkerState::ready;
+  any_down_ = std::ranges::any_of(
+      view->workers, [](const WorkerView& worker) { return worker.state == WorkerState::down; });
   hooks_.publish(view);
 }
 
 void FleetImpl::learn(Fact& fact) {
-  std::visit([&](auto& what) { learn(fact.worker, what); }, fact.what);
+  const uint64_t serial = fact.speaker.serial;
+  const auto tenant = tenants_.find(fact.speaker.worker);
+  const bool current = tenant != tenants_.end() && tenant->second.serial == serial;
+  if (serial != 0 && !current) return;  // F2
+  std::visit([&](auto& what) { learn(fact.speaker.worker, what); }, fact.what);
 }
 
 void FleetImpl::learn(uint32_t worker, LaneUp& fact) {
-  log().debug("worker {}: lane {} is up, incarnation {:016x}", options_.workers[worker], fact.lane,
-              fact.hello.incarnation());
+  log().debug("worker {}: lane {} is up, incarnation {:016x}", tenants_.at(worker).address,
+              fact.lane, fact.hello.incarnation());
   grant(registry_.lane_up(worker, fact.lane, fact.hello));
   follower_->expect(worker, registry_.incarnation(worker));
 }
 
 void FleetImpl::learn(uint32_t worker, LaneDown& fact) {
-  log().debug("worker {}: lane {} ended: {}", options_.workers[worker], fact.lane, fact.reason);
+  log().debug("worker {}: lane {} ended: {}", tenants_.at(worker).address, fact.lane, fact.reason);
   registry_.lane_down(worker, fact.lane, fact.reason);
   follower_->expect(worker, registry_.incarnation(worker));
 }
 
-void FleetImpl::learn(uint32_t worker, KvWanted& fact) {
-  if (registry_.incarnation(worker) != fact.incarnation) return;  // another one will be wanted
-  sessions_[worker]->watch_kv(fact.stream, fact.request);
+void FleetImpl::learn(uint32_t, KvWanted& fact) {
+  if (registry_.incarnation(fact.worker) != fact.incarnation) return;  // another will be wanted
+  tenants_.at(fact.worker).session->watch_kv(fact.stream, fact.request);
 }
 
 void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {
@@ -263,7 +332,7 @@ void FleetImpl::learn(uint32_t worker, VocabularyCame& fact) {
 
 void FleetImpl::grant(const std::vector<Wish>& wishes) {
   for (const auto& wish : wishes) {
-    WorkerSession& session = *sessions_[wish.worker];
+    WorkerSession& session = *tenants_.at(wish.worker).session;
     switch (wish.kind) {
       case Wish::Kind::card:
         session.fetch_card();
@@ -280,7 +349,7 @@ void FleetImpl::grant(const std::vector<Wish>& wishes) {
 
 void FleetImpl::want_text(const Wish& wish) {
   const auto kept = cache_.load(wish.tokenizer_hash);
-  if (!kept) return sessions_[wish.worker]->fetch_vocabulary(wish.tokenizer_hash);
+  if (!kept) return tenants_.at(wish.worker).session->fetch_vocabulary(wish.tokenizer_hash);
   registry_.text(wish.worker, wish.tokenizer_hash, make_text(wish.tokenizer_hash, *kept), now());
 }
 

@@ -1,5 +1,10 @@
-// All workers of the list: their sessions, and the thread on which what they say becomes views of
-// the cluster.
+// All workers there are: their sessions, and the thread on which what they say becomes views of the
+// cluster.
+//
+// Invariants
+//   F1  A session begins when its worker becomes a member and ends when the registry says that it
+//       has departed (R6), on the fleet's thread, once no other thread is inside it.
+//   F2  What a session said before its end says nothing of the worker that has its id next.
 #pragma once
 #include <functional>
 #include <memory>
@@ -15,10 +20,11 @@
 namespace bessemer {
 
 struct FleetOptions {
-  std::vector<std::string> workers;  // host:port
+  std::vector<Member> members;  // known at once: the first view has them
   std::string node, version;
   size_t lanes = 1;
-  std::string cache_folder;       // for vocabularies; empty: none
+  std::shared_ptr<const PeerCredentials> credentials;  // null: plain connections
+  std::string cache_folder;                            // for vocabularies; empty: none
   KvIndex* kv_index = nullptr;    // these two outlive the fleet, which writes them
   KvIndex* kv_pledged = nullptr;  // what workers are about to have (kv_pledges.h)
 };
@@ -39,7 +45,10 @@ class Fleet {
   // Ends every session. No hook is called afterwards.
   virtual ~Fleet() = default;
 
-  // ---- any thread; see WorkerSession ----
+  // ---- any thread ----
+  // Who there should be from now on; see Registry::set_members.
+  virtual void set_members(std::vector<Member> members) = 0;
+  // See WorkerSession. Unavailable where nobody has this id any more.
   virtual Status start(uint32_t worker, AttemptKey key, v1::Start start) = 0;
   virtual void cancel(uint32_t worker, AttemptKey key, const std::vector<uint32_t>& choices) = 0;
   virtual PledgeBook& pledges() = 0;

@@ -5,8 +5,8 @@
 
 #include "common/log.h"
 #include "common/mailbox.h"
-#include "router/cluster/discovery.h"
 #include "router/cluster/load_slot.h"
+#include "router/cluster/worker_source.h"
 
 namespace bessemer {
 namespace {

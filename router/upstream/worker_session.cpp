@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "bessemer/v1/engine.grpc.pb.h"
+#include "router/upstream/grpc_credentials.h"
 #include "router/upstream/lane.h"
 #include "router/upstream/state_client.h"
 
@@ -99,7 +100,9 @@ std::shared_ptr<grpc::Channel> make_channel(const WorkerSessionOptions& options)
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES,
                    0);  // a lane is not idempotent; placing again is the router's decision
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
-  return grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments);
+  const auto credentials = options.credentials != nullptr ? options.credentials->channel
+                                                          : grpc::InsecureChannelCredentials();
+  return grpc::CreateCustomChannel(options.address, credentials, arguments);
 }
 
 class GrpcSession final : public WorkerSession, public WireObserver {

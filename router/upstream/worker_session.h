@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/status.h"
 #include "router/upstream/delivery.h"
+#include "router/upstream/peer_credentials.h"
 
 namespace bessemer {
 
@@ -19,6 +20,7 @@ struct WorkerSessionOptions {
   std::string node, version;  // of this router
   uint64_t incarnation = 0;   // of this router
   size_t lanes = 1;
+  std::shared_ptr<const PeerCredentials> credentials;  // null: plain connections
   Duration retry_first = std::chrono::milliseconds(20);
   Duration retry_most = std::chrono::milliseconds(1000);
   uint32_t load_interval_ms = 100;

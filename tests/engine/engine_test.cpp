@@ -235,6 +235,53 @@ TEST_P(EngineTest, AnIdleEngineUsesNoProcessorTime) {
   EXPECT_EQ(runner_->steps(), steps);
 }
 
+TEST_P(EngineTest, CreditWakesWhatIsParked) {
+  start(0us);
+  Request request = small_request(1, 100);
+  request.send_until = 1;
+  ASSERT_TRUE(engine_->submit(request));
+  for (int32_t until = 2; until <= 100; ++until) {
+    ASSERT_TRUE(events_.wait_tokens(1, static_cast<size_t>(until) - 1));
+    EXPECT_EQ(events_.ids(1).size(), static_cast<size_t>(until) - 1);
+    engine_->credit(AttemptId{1}, until);
+  }
+  EXPECT_EQ(events_.wait_end(1), "done");
+}
+
+TEST_P(EngineTest, ManyThreadsGiveCredit) {
+  start(20us, {.max_waiting = 1000});
+  constexpr uint64_t kRequests = 40;
+  for (uint64_t id = 1; id <= kRequests; ++id) {
+    Request request = small_request(id, 40);
+    request.send_until = 1;
+    ASSERT_TRUE(engine_->submit(request));
+  }
+  std::vector<std::thread> threads;
+  for (int32_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int32_t until = 1 + t; until <= 44; until += 4) {
+        for (uint64_t id = 1; id <= kRequests; ++id) engine_->credit(AttemptId{id}, until);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (uint64_t id = 1; id <= kRequests; ++id) {
+    EXPECT_EQ(events_.wait_end(id), "done");
+    EXPECT_EQ(events_.ids(id).size(), 40u);
+  }
+}
+
+TEST_P(EngineTest, ADeadlineEndsAParkedRequestOfAnIdleEngine) {
+  start(0us);
+  Request request = small_request(1, 100);
+  request.send_until = 3;
+  request.deadline = clock_.now() + 200ms;
+  ASSERT_TRUE(engine_->submit(request));
+  ASSERT_TRUE(events_.wait_tokens(1, 3));
+  EXPECT_EQ(events_.wait_end(1), "failed");
+  EXPECT_GE(clock_.now(), request.deadline);
+}
+
 TEST_P(EngineTest, ADeadlineEndsARunningRequest) {
   start(1000us);
   Request request = small_request(1, 100);

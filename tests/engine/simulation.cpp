@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/engine/checkers/e10_prefixes.h"
+#include "tests/engine/checkers/e11_credit.h"
 #include "tests/engine/checkers/e2_blocks.h"
 #include "tests/engine/checkers/e3_endings.h"
 #include "tests/engine/checkers/e4_holds.h"
@@ -50,6 +51,8 @@ SimulationConfig random_config(Random& random) {
     config.options.stream_step = std::chrono::microseconds(random.between(100, 5000));
   }
   config.options.max_waiting = between(random, 1, 12);
+  config.options.max_parked = between(random, 1, 12);
+  config.slow = random.chance(0.4) ? 0.5 : 0;
   config.options.prefix_cache = random.chance(0.85);
   config.options.hash_domain = random.next();
   if (random.chance(0.2)) config.options.block_hash = one_of_two;
@@ -83,6 +86,7 @@ Simulation::Simulation(uint64_t seed, SimulationConfig config)
   checkers_.push_back(
       std::make_unique<SameTokens>(complain, config_.limits.vocab_size, config_.limits.max_len));
   checkers_.push_back(std::make_unique<AlwaysGoesOn>(complain));
+  checkers_.push_back(std::make_unique<KeepsToCredit>(complain));
   checkers_.push_back(
       std::make_unique<StaysWithinBounds>(complain, config_.limits, config_.options));
   checkers_.push_back(std::make_unique<SharesWithinItsRoot>(complain, config_.limits));
@@ -110,6 +114,7 @@ void Simulation::run(int32_t steps) {
 void Simulation::turn(bool users) {
   if (users && random_.chance(config_.arrival)) submit_someone();
   if (users && random_.chance(config_.cancel)) cancel_someone();
+  if (!users || random_.chance(0.3)) credit_someone();
   plan_all();
   if (!launched_.empty() && random_.chance(0.8)) finish_step();
   now_ += std::chrono::microseconds(random_.between(100, 2000));
@@ -139,6 +144,7 @@ Request Simulation::random_request() {
     request.deadline = now_ + std::chrono::microseconds(random_.between(0, 100'000));
   }
   if (request.prompt_logprobs < 0 && random_.chance(config_.resumed)) interrupt(request);
+  if (random_.chance(config_.slow)) request.send_until = between(random_, 1, 8);
   if (random_.chance(0.02)) request.prompt[0] = limits.vocab_size;  // refused
   if (random_.chance(0.02)) request.max_tokens = 0;
   return request;
@@ -186,6 +192,7 @@ void Simulation::submit_someone() {
   }
   for (const auto& checker : checkers_) checker->on_submit(request);
   live_.push_back(request.id);
+  if (request.send_until > 0) credit_[request.id] = request.send_until;
   scheduler_.add(std::move(request), now_);
 }
 
@@ -199,12 +206,32 @@ void Simulation::cancel_someone() {
   poison_free_blocks();
 }
 
+// Most often more than before; also less, which must change nothing, and for who has no limit.
+void Simulation::credit_someone() {
+  if (random_.chance(0.1) && !live_.empty()) {
+    const AttemptId anyone = live_[random_.below(live_.size())];
+    if (!credit_.contains(anyone)) scheduler_.credit(anyone, 1);
+  }
+  if (credit_.empty()) return;
+  const auto chosen =
+      std::next(credit_.begin(), static_cast<ptrdiff_t>(random_.below(credit_.size())));
+  int32_t& until = chosen->second;
+  if (random_.chance(0.1)) return credit(chosen->first, until - 1);
+  credit(chosen->first, until += between(random_, 1, 5));
+}
+
+void Simulation::credit(AttemptId attempt, int32_t send_until) {
+  for (const auto& checker : checkers_) checker->on_credit(attempt, send_until);
+  scheduler_.credit(attempt, send_until);
+}
+
 void Simulation::plan_all() {
   while (auto plan = scheduler_.plan(now_)) {
     for (const auto& checker : checkers_) checker->on_plan(*plan, scheduler_);
     launched_.push_back(std::move(*plan));
     ++steps_;
   }
+  drain_events();
   for (const auto& checker : checkers_) checker->on_no_plan(scheduler_);
 }
 
@@ -254,10 +281,9 @@ void Simulation::poison_free_blocks() {
 void Simulation::drain_events() {
   for (const EngineEvent& event : scheduler_.take_events()) {
     for (const auto& checker : checkers_) checker->on_event(event);
-    const bool over = std::holds_alternative<Done>(event.what) ||
-                      std::holds_alternative<Failed>(event.what) ||
-                      std::holds_alternative<Rejected>(event.what);
-    if (over) std::erase(live_, event.attempt);
+    if (!is_terminal(event)) continue;
+    std::erase(live_, event.attempt);
+    credit_.erase(event.attempt);
   }
 }
 

@@ -1,6 +1,7 @@
 // A scheduler, a fake device and random users in virtual time, all from one seed.
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ struct SimulationConfig {
   double shared = 0.8;        // chance that a prompt begins as others do
   double never_stored = 0.1;  // that what it computes is not shared
   double resumed = 0.15;      // that a request has run elsewhere before
+  double slow = 0;            // that its receiver gives credit now and then
 };
 // Small enough that every bound is hit all the time.
 SimulationConfig random_config(Random& random);
@@ -47,6 +49,8 @@ class Simulation {
   std::vector<int32_t> random_prompt();
   void interrupt(Request& request);
   void cancel_someone();
+  void credit_someone();
+  void credit(AttemptId attempt, int32_t send_until);
   void plan_all();
   void finish_step();
   void spoil(StepResult& result);
@@ -61,6 +65,7 @@ class Simulation {
   std::vector<std::unique_ptr<Checker>> checkers_;
   std::deque<StepPlan> launched_;
   std::vector<AttemptId> live_;
+  std::map<AttemptId, int32_t> credit_;        // of live ones whose receivers are slow
   std::vector<std::vector<int32_t>> streams_;  // what shared prompts are beginnings of
   size_t fashion_ = 0;                         // the one that most of them are of
   TimePoint now_{};

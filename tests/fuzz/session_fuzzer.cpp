@@ -22,7 +22,7 @@ struct Seen {
 
   void note(const v1::Event& event) {
     CHECK(!over.contains(event.attempt()));  // S1
-    if (event.has_rejected() || event.has_done() || event.has_failed())
+    if (event.has_rejected() || event.has_done() || event.has_failed() || event.has_handoff())
       over.insert(event.attempt());
   }
   void note(const v1::StepBatch& step) {
@@ -53,13 +53,13 @@ class Lane {
         if (frame.has_step()) seen_.note(frame.step());
       }
     }
-    core_->take_attempts();
+    for (const Orphan& orphan : core_->take_orphans()) CHECK(orphan.tail.choices() > 0);
     CHECK(core_->attempts() == 0);
   }
 
  private:
   void act() {
-    switch (data_.ConsumeIntegralInRange<int>(0, 7)) {
+    switch (data_.ConsumeIntegralInRange<int>(0, 9)) {
       case 0:
         return raw_frame();
       case 1:
@@ -75,6 +75,10 @@ class Lane {
       case 6:
         now_ += std::chrono::milliseconds(data_.ConsumeIntegralInRange<int>(0, 2000));
         return core_->on_tick(now_);
+      case 7:
+        return attach();
+      case 8:
+        return change_hands();
       default:
         host_.full = data_.ConsumeBool();
         host_.drains = data_.ConsumeBool();
@@ -93,6 +97,9 @@ class Lane {
     frame.mutable_hello()->set_protocol_min(1);
     frame.mutable_hello()->set_protocol_max(1);
     frame.mutable_hello()->set_max_frame_bytes(data_.ConsumeIntegral<uint16_t>());
+    for (const uint32_t feature : offered_features()) {
+      if (data_.ConsumeBool()) frame.mutable_hello()->add_features(feature);
+    }
     if (!greeted_) send(frame);
   }
   void start() {
@@ -126,12 +133,32 @@ class Lane {
     }
     send(frame);
   }
+  void attach() {
+    v1::RouterFrame frame;
+    v1::Attach& attach = *frame.mutable_attach();
+    attach.set_attempt(handle_ += data_.ConsumeIntegralInRange<uint64_t>(0, 2));
+    attach.set_request_id(host_.orphan ? host_.orphan->request_id : std::string(16, 'x'));
+    attach.set_epoch(host_.orphan ? host_.orphan->epoch : 0);
+    for (int i = data_.ConsumeIntegralInRange<int>(0, 3); i > 0; --i) {
+      attach.add_next_offset(data_.ConsumeBool() ? data_.ConsumeIntegralInRange<uint32_t>(0, 9)
+                                                 : kEndHeard);
+    }
+    send(frame);
+  }
+  // An attempt leaves for another lane; it may be attached to here again.
+  void change_hands() {
+    if (host_.submitted.empty()) return;
+    auto orphan = core_->give_up(host_.submitted.back().id);
+    if (orphan) host_.orphan = std::move(orphan);
+  }
   // Of an attempt that the engine has, or had.
   void engine_event() {
     if (host_.submitted.empty()) return;
     const Request& request = data_.ConsumeBool() ? host_.submitted.front() : host_.submitted.back();
     CHECK(!request.prompt.empty() && request.max_tokens >= 1);
     EngineEvent event{request.id, {}};
+    if (!request.resumed.empty() && !said_.contains(request.id))
+      said_[request.id] = static_cast<int32_t>(request.resumed[0].ids.size());
     switch (data_.ConsumeIntegralInRange<int>(0, 6)) {
       case 0:
         event.what = Admitted{};
@@ -143,7 +170,8 @@ class Lane {
         event.what = Progress{1};
         break;
       case 3:
-        event.what = Tokens{0, 0, {1, 2}, {{1, -1.0f, 1}, {2, -1.0f, 1}}};
+        event.what = Tokens{0, said_[request.id], {1, 2}, {{1, -1.0f, 1}, {2, -1.0f, 1}}};
+        said_[request.id] += 2;
         break;
       case 4:
         event.what = PromptScores{0, 1, {{1, -1.0f, 1}}};
@@ -154,7 +182,8 @@ class Lane {
       default:
         event.what = Failed{Fault::device, "gone"};
     }
-    core_->on_event(1, event, now_);
+    if (core_->on_event(1, event, now_)) return;
+    if (host_.orphan && host_.orphan->id == request.id) host_.orphan->tail.note(event);
   }
 
   FuzzedDataProvider& data_;
@@ -165,6 +194,7 @@ class Lane {
   TimePoint now_{};
   std::unique_ptr<SessionCore> core_;
   uint64_t handle_ = 0;
+  std::map<AttemptId, int32_t> said_;  // tokens of its choice 0
   bool greeted_ = false;
   Seen seen_;
 };

@@ -7,23 +7,12 @@
 #include <gtest/gtest.h>
 
 #include "common/block_hash.h"
-#include "router/cluster/discovery.h"
 #include "router/cluster/registry.h"
 #include "router/cluster/vocabulary_cache.h"
 
 namespace bessemer {
 
 namespace {
-
-TEST(Discovery, TakesHostPortAndNamesWhatIsWrong) {
-  EXPECT_TRUE(static_workers({"127.0.0.1:1", "worker-0.svc:65535", "[::1]:80"}).ok());
-  for (const char* bad :
-       {"", ":80", "host", "host:", "host:0", "host:65536", "host:8x", "::1:80", "a b:80"}) {
-    EXPECT_FALSE(static_workers({bad}).ok()) << bad;
-  }
-  const auto twice = static_workers({"a:1", "a:1"});
-  EXPECT_NE(std::string(twice.status().message()).find("a:1"), std::string::npos);
-}
 
 TEST(LoadSlot, ReadsAreNeverTorn) {
   struct Pair {
@@ -82,11 +71,15 @@ class RegistryTest : public ::testing::Test {
     if (!wishes.empty()) registry_.text(worker, "t-" + hash, text_, now_);
   }
   WorkerState state(uint32_t worker) { return registry_.view()->workers[worker].state; }
+  void SetUp() override {
+    registry_.set_members({{"a:1"}, {"b:1"}, {"c:1"}});
+    EXPECT_EQ(registry_.reconcile(now_).joined, (std::vector<uint32_t>{0, 1, 2}));
+  }
 
   TimePoint now_{std::chrono::seconds(1)};
   const char opaque_ = 0;  // the registry never looks into a text
   ModelTextPtr text_{std::make_shared<char>(), reinterpret_cast<const ModelText*>(&opaque_)};
-  Registry registry_{{"a:1", "b:1", "c:1"}};
+  Registry registry_;
 };
 
 TEST_F(RegistryTest, AWorkerJoinsStepByStep) {

@@ -144,6 +144,7 @@ void note_event(const v1::Event& event, Answer& answer) {
   if (event.has_choice_end()) answer.ends.push_back(event.choice_end());
   if (event.has_done()) answer.done = event.done();
   if (event.has_failed()) answer.failed = event.failed();
+  if (event.has_handoff()) answer.handoff = event.handoff();
 }
 
 void note_rows(const v1::StepBatch& step, uint64_t attempt, Answer& answer) {
@@ -179,12 +180,13 @@ std::unique_ptr<WorkerClient> connect(const std::string& address) {
   return std::make_unique<Client>(address);
 }
 
-v1::RouterFrame hello_frame() {
+v1::RouterFrame hello_frame(std::initializer_list<Feature> features) {
   v1::RouterFrame frame;
   v1::Hello& hello = *frame.mutable_hello();
   hello.set_protocol_min(1);
   hello.set_protocol_max(1);
   hello.set_incarnation(7);
+  for (const Feature feature : features) hello.add_features(static_cast<uint32_t>(feature));
   return frame;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "bessemer/v1/cluster.pb.h"
 #include "bessemer/v1/engine.pb.h"
+#include "proto/features.h"
 
 namespace bessemer::testing {
 
@@ -20,7 +22,8 @@ struct Answer {
   std::optional<v1::Rejected> rejected;
   std::optional<v1::Done> done;
   std::optional<v1::Failed> failed;
-  bool over() const { return rejected || done || failed; }
+  std::optional<v1::Handoff> handoff;
+  bool over() const { return rejected || done || failed || handoff; }
 };
 
 class LaneClient {
@@ -57,7 +60,7 @@ class WorkerClient {
 };
 std::unique_ptr<WorkerClient> connect(const std::string& address);
 
-v1::RouterFrame hello_frame();
+v1::RouterFrame hello_frame(std::initializer_list<Feature> features = {});
 // Greedy, `max_tokens` long, never stopping early unless told.
 v1::RouterFrame start_frame(uint64_t attempt, const std::vector<uint32_t>& ids,
                             uint32_t max_tokens);

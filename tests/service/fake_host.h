@@ -18,13 +18,26 @@ class FakeHost final : public SessionHost {
   void cancel(AttemptId attempt, std::span<const int32_t> choices) override {
     cancelled.emplace_back(attempt, std::vector<int32_t>(choices.begin(), choices.end()));
   }
+  void credit(AttemptId attempt, int32_t send_until) override {
+    credited.emplace_back(attempt, send_until);
+  }
+  std::optional<Orphan> adopt(const std::string& request_id, uint32_t epoch) override {
+    if (!orphan || orphan->request_id != request_id || orphan->epoch != epoch) return std::nullopt;
+    return std::exchange(orphan, std::nullopt);
+  }
+  void abandon(AttemptId attempt) override { abandoned.push_back(attempt); }
   EngineStats stats() const override { return engine; }
+  GrantShare grant_share() const override { return share; }
   bool draining() const override { return drains; }
 
   bool full = false, drains = false;
   EngineStats engine;
+  GrantShare share;
+  std::optional<Orphan> orphan;
   std::vector<Request> submitted;
   std::vector<std::pair<AttemptId, std::vector<int32_t>>> cancelled;
+  std::vector<std::pair<AttemptId, int32_t>> credited;
+  std::vector<AttemptId> abandoned;
 
  private:
   uint64_t next_ = 1;

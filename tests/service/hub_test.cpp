@@ -1,5 +1,4 @@
-// Hub, fence and load under an engine whose steps are computed by a script: no gRPC, so it runs
-// under TSan.
+// Hub, fence and load.
 #include "worker/service/hub.h"
 
 #include <atomic>
@@ -8,8 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "common/check.h"
-#include "common/mailbox.h"
+#include "tests/service/hub_world.h"
 #include "worker/service/epoch_fence.h"
 #include "worker/service/load.h"
 
@@ -18,88 +16,20 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Answers every plan at once on a thread of its own: each sample is token 5.
-class EchoRunner final : public Runner {
- public:
-  EchoRunner() {
-    limits_.slots = 8;
-    limits_.rows = 64;
-    limits_.logit_rows = 64;
-    limits_.max_len = 128;
-    limits_.groups = {{.block_count = 64}};
-  }
-  ~EchoRunner() override { stop(); }
-  const Limits& limits() const override { return limits_; }
-  void set_result_sink(std::function<void(StepResult)> sink) override {
-    sink_ = std::move(sink);
-    thread_ = std::thread([this] { run(); });
-  }
-  void launch(StepPlan plan) override { CHECK(plans_.push(std::move(plan))); }
-  void stop() {
-    plans_.close();
-    if (thread_.joinable()) thread_.join();
-  }
-
- private:
-  void run() {
-    std::vector<StepPlan> plans;
-    while (plans_.wait_drain(plans)) {
-      for (const StepPlan& plan : plans) sink_(answer(plan));
-    }
-  }
-  StepResult answer(const StepPlan& plan) {
-    StepResult result;
-    result.id = plan.id;
-    for (const Work& work : plan.work) {
-      Outcome& outcome = result.outcomes.emplace_back();
-      if (work.want == Want::sample)
-        outcome.tokens = append(result.tokens, std::vector<int32_t>{5});
-    }
-    return result;
-  }
-  Limits limits_;
-  std::function<void(StepResult)> sink_;
-  Mailbox<StepPlan> plans_{4, 0};
-  std::thread thread_;
-};
-
 // Counts what comes; one lane.
 class Counter final : public EventSink {
  public:
-  void deliver(StepId, std::span<const EngineEvent> events) override {
+  std::vector<EngineEvent> deliver(StepId, std::span<const EngineEvent> events) override {
     for (const EngineEvent& event : events) {
       if (const auto* t = std::get_if<Tokens>(&event.what))
         tokens += static_cast<int64_t>(t->ids.size());
       if (std::holds_alternative<Done>(event.what)) ++done;
       if (std::holds_alternative<Rejected>(event.what)) ++rejected;
     }
+    return {};
   }
   std::atomic<int64_t> tokens{0}, done{0}, rejected{0};
 };
-
-struct World {
-  SteadyClock clock;
-  EchoRunner runner;
-  Hub hub;
-  Engine engine{{}, runner, clock, [this](StepId step, std::vector<EngineEvent> events) {
-                  hub.deliver(step, std::move(events));
-                }};
-  World() { hub.bind(engine); }
-  ~World() { engine.stop(); }
-};
-
-Request request(AttemptId id, int32_t max_tokens) {
-  Request r;
-  r.id = id;
-  r.prompt = {1, 2, 3};
-  r.max_tokens = max_tokens;
-  return r;
-}
-
-void wait_until(const std::function<bool()>& what) {
-  for (int i = 0; i < 2000 && !what(); ++i) std::this_thread::sleep_for(milliseconds(5));
-  EXPECT_TRUE(what());
-}
 
 TEST(Hub, EachLaneGetsItsOwn) {
   World world;
@@ -121,23 +51,6 @@ TEST(Hub, EachLaneGetsItsOwn) {
     EXPECT_EQ(lane->tokens, lane->done * kTokens);
   }
   EXPECT_EQ(world.hub.alive(), 0u);
-}
-
-TEST(Hub, OrphansAreCancelledWhenTheirTimeIsUp) {
-  World world;
-  const auto lane = std::make_shared<Counter>();
-  const AttemptId id = world.hub.new_attempt();
-  ASSERT_TRUE(world.hub.submit(request(id, 125), lane));
-  const TimePoint now = world.clock.now();
-  world.hub.orphan({id}, now + std::chrono::hours(1));
-  world.hub.on_tick(now);
-  const AttemptId other = world.hub.new_attempt();
-  ASSERT_TRUE(world.hub.submit(request(other, 125), lane));
-  world.hub.orphan({other}, now);
-  world.hub.on_tick(now);
-  wait_until(
-      [&] { return world.hub.alive() == 0; });  // the first ran to its end, the other was cancelled
-  EXPECT_EQ(lane->done, 0);                     // neither told a lane that is gone
 }
 
 TEST(Hub, DrainRefusesNewWork) {
@@ -165,6 +78,9 @@ TEST(EpochFence, RemembersTheNewestRequestsOnly) {
   EXPECT_EQ(again.verdict, Verdict::fresh);
   EXPECT_FALSE(again.replaced);
   EXPECT_TRUE(fence.knows("a", 2));
+  EXPECT_EQ(fence.holder("a", 2), AttemptId{4});
+  EXPECT_FALSE(fence.holder("a", 1));
+  EXPECT_FALSE(fence.holder("z", 2));
   fence.claim("b", 1, AttemptId{5});
   fence.claim("c", 1, AttemptId{6});
   EXPECT_FALSE(fence.knows("a", 2));

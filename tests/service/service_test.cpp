@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common/block_hash.h"
-#include "proto/features.h"
 #include "tests/service/client.h"
 #include "tests/service/worker_process.h"
 #include "tests/support/random_llama.h"
@@ -248,6 +247,33 @@ TEST_F(ServiceTest, ResumesWhatAnotherWorkerBegan) {
   EXPECT_GT(rest.done->usage().recomputed(), 0u);
 }
 
+TEST_F(ServiceTest, ASlowReadersRequestIsParkedAndGoesOnWithCredit) {
+  start();
+  const auto lane = client_->open_lane();
+  v1::RouterFrame slow = start_frame(1, kPrompt, 30);
+  slow.mutable_start()->set_send_until(10);
+  ASSERT_TRUE(lane->send(hello_frame()) && lane->send(slow));
+  Answer answer;
+  read_answer(*lane, 1, answer, 10);
+  EXPECT_EQ(answer.ids[0].size(), 10u);
+  // Another one runs to its end meanwhile, and no token of the first comes.
+  Answer other;
+  ASSERT_TRUE(lane->send(start_frame(2, kPrompt, 30)));
+  read_answer(*lane, 2, other);
+  ASSERT_TRUE(other.done);
+  const auto parked = client_->watch(
+      50, [](const v1::LoadReport& report) { return !report.pools(0).work_pending(); });
+  EXPECT_FALSE(parked.back().pools(0).work_pending());
+  EXPECT_EQ(parked.back().tokens_generated(), 40u);
+  v1::RouterFrame credit;
+  credit.mutable_credit()->set_attempt(1);
+  credit.mutable_credit()->set_send_until(100);
+  ASSERT_TRUE(lane->send(credit));
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.done);
+  EXPECT_EQ(answer.ids, other.ids);
+}
+
 TEST_F(ServiceTest, LosingTheLaneCancelsItsAttempts) {
   start();
   {
@@ -259,6 +285,121 @@ TEST_F(ServiceTest, LosingTheLaneCancelsItsAttempts) {
   const auto reports = client_->watch(50, idle);
   EXPECT_TRUE(idle(reports.back()));
   EXPECT_LT(reports.back().tokens_generated(), 1000u);
+}
+
+v1::RouterFrame attach_frame(uint64_t handle, const v1::Start& start, const Answer& answer) {
+  v1::RouterFrame frame;
+  v1::Attach& attach = *frame.mutable_attach();
+  attach.set_attempt(handle);
+  attach.set_request_id(start.request_id());
+  attach.set_epoch(start.epoch());
+  for (const auto& ids : answer.ids) attach.add_next_offset(static_cast<uint32_t>(ids.size()));
+  return frame;
+}
+
+// Lane after lane is lost, and the answer goes on as if nothing had happened.
+TEST_F(ServiceTest, AnAnswerGoesOnOverLanesThatAreLost) {
+  start();
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 1000);
+  const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, 1000));
+  ASSERT_TRUE(whole.done);
+  Answer answer;
+  {
+    const auto lane = client_->open_lane();
+    ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(asked));
+    read_answer(*lane, 1, answer, 3);
+  }
+  int lanes = 1;
+  for (; !answer.over(); ++lanes) {
+    const auto lane = client_->open_lane();
+    const v1::RouterFrame attach = attach_frame(1, asked.start(), answer);
+    ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(attach));
+    const size_t before = answer.ids[0].size();
+    read_answer(*lane, 1, answer, before + 100);
+    ASSERT_FALSE(answer.rejected) << answer.rejected->detail();
+  }
+  EXPECT_GT(lanes, 5);
+  ASSERT_TRUE(answer.done);
+  EXPECT_EQ(answer.ids, whole.ids);
+  EXPECT_THAT(answer.done->usage().generated(), ElementsAre(1000));
+}
+
+TEST_F(ServiceTest, OrphansThatNobodyAttachesToAreCancelled) {
+  start({"orphan_ms=300"});
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 2000);
+  Answer answer;
+  {
+    const auto lane = client_->open_lane();
+    ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(asked));
+    read_answer(*lane, 1, answer, 3);
+  }
+  EXPECT_TRUE(idle(client_->watch(50, idle).back()));
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) &&
+              lane->send(attach_frame(1, asked.start(), answer)));
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.rejected);
+  EXPECT_EQ(answer.rejected->reason(), v1::REJECT_NOT_FOUND);
+}
+
+// Nothing of it is left, and the worker goes on.
+TEST_F(ServiceTest, AnAttachThatCannotBeGoneOnWithEndsTheAttempt) {
+  start();
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 2000);
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) && lane->send(asked));
+  Answer answer;
+  read_answer(*lane, 1, answer, 3);
+  answer.ids[0].resize(1999);  // more than was said
+  ASSERT_TRUE(lane->send(attach_frame(2, asked.start(), answer)));
+  Answer refused;
+  read_answer(*lane, 2, refused);
+  ASSERT_TRUE(refused.rejected);
+  EXPECT_TRUE(idle(client_->watch(50, idle).back()));
+  ASSERT_TRUE(lane->send(start_frame(3, kPrompt, 4)));
+  Answer other;
+  read_answer(*lane, 3, other);
+  EXPECT_TRUE(other.done);
+}
+
+TEST_F(ServiceTest, ASilentRoutersAttemptsAreKeptForIt) {
+  start({"lease_ms=600"});
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 30);
+  v1::RouterFrame slow = asked;
+  slow.mutable_start()->set_send_until(5);
+  const auto silent = client_->open_lane();
+  ASSERT_TRUE(silent->send(hello_frame({Feature::attach})) && silent->send(slow));
+  Answer answer;
+  read_answer(*silent, 1, answer, 5);
+  while (silent->receive()) continue;
+  EXPECT_THAT(silent->status().second, HasSubstr("lease"));
+  const auto lane = client_->open_lane();
+  v1::RouterFrame credit;
+  credit.mutable_credit()->set_attempt(4);
+  credit.mutable_credit()->set_send_until(30);
+  ASSERT_TRUE(lane->send(hello_frame({Feature::attach})) &&
+              lane->send(attach_frame(4, asked.start(), answer)) && lane->send(credit));
+  read_answer(*lane, 4, answer);
+  ASSERT_TRUE(answer.done);
+  EXPECT_EQ(answer.ids[0].size(), 30u);
+}
+
+TEST_F(ServiceTest, GrantsComeWithTheLaneAndWithWhatItBrings) {
+  start();
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::grant})));
+  const auto next_grant = [&]() -> v1::Grant {
+    for (auto frame = lane->receive(); frame; frame = lane->receive()) {
+      if (frame->has_grant()) return frame->grant();
+    }
+    return {};
+  };
+  const v1::Grant first = next_grant();
+  EXPECT_GT(first.tokens_until(), 0u);
+  EXPECT_GT(first.attempts_until(), 0u);
+  const std::vector<uint32_t> prompt(first.tokens_until() + 10, 7);
+  ASSERT_TRUE(lane->send(start_frame(1, prompt, 2)));
+  EXPECT_GT(next_grant().tokens_until(), prompt.size());
 }
 
 TEST_F(ServiceTest, ASilentRouterLosesItsLane) {
@@ -324,6 +465,32 @@ TEST_F(ServiceTest, ASecondSignalStopsAtOnce) {
   ASSERT_TRUE(answer.failed) << "the router hears of what was given up";
   EXPECT_TRUE(answer.failed->elsewhere());
   EXPECT_EQ(worker_->wait(5), 0);
+}
+
+TEST_F(ServiceTest, AtTheDrainsDeadlineWhatRunsIsHandedOffAndGoesOnElsewhere) {
+  start({"drain_ms=100"});
+  const v1::RouterFrame asked = start_frame(1, kPrompt, 1500);
+  const auto lane = client_->open_lane();
+  ASSERT_TRUE(lane->send(hello_frame({Feature::handoff})) && lane->send(asked));
+  Answer answer;
+  read_answer(*lane, 1, answer, 1);
+  worker_->signal(SIGTERM);
+  read_answer(*lane, 1, answer);
+  ASSERT_TRUE(answer.handoff) << (answer.failed ? answer.failed->detail() : "it ended");
+  EXPECT_THAT(answer.handoff->next_offset(), ElementsAre(answer.ids[0].size()));
+  EXPECT_EQ(worker_->wait(10), 0);
+  start();
+  v1::RouterFrame again = asked;
+  again.mutable_start()->set_epoch(1);
+  again.mutable_start()->mutable_resume()->add_choices()->mutable_ids()->Add(answer.ids[0].begin(),
+                                                                             answer.ids[0].end());
+  const Answer rest = ask(*client_->open_lane(), again);
+  ASSERT_TRUE(rest.done);
+  EXPECT_EQ(answer.ids[0].size() + rest.ids[0].size(), 1500u);
+  const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, 1500));
+  std::vector<uint32_t> both = answer.ids[0];
+  both.insert(both.end(), rest.ids[0].begin(), rest.ids[0].end());
+  EXPECT_EQ(both, whole.ids[0]);
 }
 
 TEST_F(ServiceTest, APortInUseIsAnErrorAtStart) {

@@ -1,9 +1,6 @@
 #include "worker/service/session_core.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "tests/service/fake_host.h"
+#include "tests/service/session_fixture.h"
 
 namespace bessemer::testing {
 namespace {
@@ -12,88 +9,6 @@ using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class SessionTest : public ::testing::Test {
- protected:
-  SessionTest() { limits_.max_attempts = 3; }
-
-  SessionCore& core() {
-    if (!core_) core_ = std::make_unique<SessionCore>(facts_, limits_, host_, fence_, now_);
-    return *core_;
-  }
-  void hello() {
-    v1::RouterFrame frame;
-    frame.mutable_hello()->set_protocol_min(1);
-    frame.mutable_hello()->set_protocol_max(1);
-    core().on_frame(frame, now_);
-  }
-  // Its first id is there, the others come as chunks.
-  static v1::Start chunked_start(uint64_t attempt, uint32_t total) {
-    v1::Start start = small_start(attempt, {5});
-    start.set_chunked(true);
-    start.mutable_input()->set_total_ids(total);
-    return start;
-  }
-  void start(const v1::Start& start) {
-    v1::RouterFrame frame;
-    *frame.mutable_start() = start;
-    core().on_frame(frame, now_);
-  }
-  void chunk(uint64_t attempt, uint32_t seq, std::vector<uint32_t> ids, bool last) {
-    v1::RouterFrame frame;
-    v1::Chunk& chunk = *frame.mutable_chunk();
-    chunk.set_attempt(attempt);
-    chunk.set_seq(seq);
-    chunk.mutable_ids()->Add(ids.begin(), ids.end());
-    chunk.set_last(last);
-    core().on_frame(frame, now_);
-  }
-  void delivered_chunk(uint64_t attempt, uint32_t seq, uint32_t part, std::vector<uint32_t> ids,
-                       bool last) {
-    v1::RouterFrame frame;
-    v1::Chunk& chunk = *frame.mutable_chunk();
-    chunk.set_attempt(attempt);
-    chunk.set_seq(seq);
-    chunk.set_part(part);
-    chunk.mutable_ids()->Add(ids.begin(), ids.end());
-    chunk.set_last(last);
-    core().on_frame(frame, now_);
-  }
-  void cancel(uint64_t attempt, std::vector<uint32_t> choices = {}) {
-    v1::RouterFrame frame;
-    frame.mutable_cancel()->set_attempt(attempt);
-    frame.mutable_cancel()->mutable_choices()->Add(choices.begin(), choices.end());
-    core().on_frame(frame, now_);
-  }
-  template <typename What>
-  void event(size_t submitted, What what) {
-    core().on_event(++step_, {host_.submitted.at(submitted).id, std::move(what)}, now_);
-  }
-  // All StepBatches that wait, in one; other frames are dropped.
-  v1::StepBatch said() {
-    v1::StepBatch all;
-    for (v1::WorkerFrame frame; core().next_frame(frame);) {
-      if (frame.has_step()) all.MergeFrom(frame.step());
-    }
-    return all;
-  }
-  v1::Rejected rejection() {
-    const v1::StepBatch batch = said();
-    EXPECT_EQ(batch.before_size(), 1);
-    return batch.before_size() == 1 ? batch.before(0).rejected() : v1::Rejected();
-  }
-  std::string closed() {
-    return core().closed() ? std::string(core().closed()->message()) : "open";
-  }
-
-  WorkerFacts facts_ = small_facts();
-  SessionLimits limits_;
-  FakeHost host_;
-  EpochFence fence_;
-  TimePoint now_{};
-  StepId step_ = 0;
-  std::unique_ptr<SessionCore> core_;
-};
 
 TEST_F(SessionTest, SaysHelloFirst) {
   v1::WorkerFrame frame;
@@ -393,6 +308,20 @@ TEST_F(SessionTest, CancelWhileTheInputArrivesEndsTheAttempt) {
   EXPECT_EQ(closed(), "open");
 }
 
+TEST_F(SessionTest, AResumeCancelledWhileItArrivesEndsWhereItWas) {
+  hello();
+  v1::Start part = chunked_start(1, 4);
+  part.mutable_generate()->set_n(2);
+  part.mutable_resume()->add_choices()->add_ids(5);
+  part.mutable_resume()->add_choices()->set_end(v1::END_STOP);
+  start(part);
+  cancel(1);
+  const v1::StepBatch batch = said();
+  ASSERT_EQ(batch.after_size(), 2);
+  EXPECT_EQ(batch.after(0).choice_end().end_offset(), 1u);
+  EXPECT_THAT(batch.after(1).done().usage().generated(), ElementsAre(1, 0));
+}
+
 TEST_F(SessionTest, AChoiceCancelledWhileTheInputArrivesIsCancelledOnceItRuns) {
   hello();
   v1::Start part = small_start(1, {5});
@@ -405,6 +334,34 @@ TEST_F(SessionTest, AChoiceCancelledWhileTheInputArrivesIsCancelledOnceItRuns) {
   ASSERT_EQ(host_.submitted.size(), 1u);
   ASSERT_EQ(host_.cancelled.size(), 1u);
   EXPECT_THAT(host_.cancelled[0].second, ElementsAre(1));
+}
+
+TEST_F(SessionTest, CreditGoesToTheEngine) {
+  hello();
+  start(small_start(1));
+  credit(1, 9);
+  credit(1, UINT32_MAX);
+  credit(2, 9);  // unknown: it may have ended
+  ASSERT_EQ(host_.credited.size(), 2u);
+  EXPECT_EQ(host_.credited[0], std::pair(host_.submitted[0].id, 9));
+  EXPECT_EQ(host_.credited[1].second, INT32_MAX);
+}
+
+TEST_F(SessionTest, CreditThatComesBeforeTheInputIsCompleteGoesWithIt) {
+  hello();
+  v1::Start part = chunked_start(1, 2);
+  part.set_send_until(3);
+  start(part);
+  start(chunked_start(2, 2));  // without a limit
+  credit(1, 9);
+  credit(1, 5);
+  credit(2, 9);
+  chunk(1, 0, {6}, true);
+  chunk(2, 0, {6}, true);
+  ASSERT_EQ(host_.submitted.size(), 2u);
+  EXPECT_EQ(host_.submitted[0].send_until, 9);
+  EXPECT_EQ(host_.submitted[1].send_until, 0);
+  EXPECT_THAT(host_.credited, IsEmpty());
 }
 
 // The backlog alone decides here; the engine, which knows what is cached, has the last word.
@@ -442,20 +399,12 @@ TEST_F(SessionTest, DrainingRejects) {
   EXPECT_EQ(rejection().reason(), v1::REJECT_DRAINING);
 }
 
-TEST_F(SessionTest, AttachFindsNothing) {
-  hello();
-  v1::RouterFrame frame;
-  frame.mutable_attach()->set_attempt(1);
-  core().on_frame(frame, now_);
-  EXPECT_EQ(rejection().reason(), v1::REJECT_NOT_FOUND);
-}
-
 TEST_F(SessionTest, FramesOfFeaturesNotOfferedEndTheLane) {
   hello();
   v1::RouterFrame frame;
-  frame.mutable_credit()->set_attempt(1);
+  frame.mutable_kv_release();
   core().on_frame(frame, now_);
-  EXPECT_THAT(closed(), HasSubstr("feature 22"));
+  EXPECT_THAT(closed(), HasSubstr("feature 25"));
 }
 
 TEST_F(SessionTest, PingsAreAnsweredOnceAndSentEachSecond) {
@@ -501,7 +450,9 @@ TEST_F(SessionTest, ASlowReaderLosesTheLaneAndItsAttemptsAreHandedBack) {
   for (int32_t offset = 0; offset < 10'000 && !core().closed(); ++offset)
     event(0, Tokens{0, offset, {1}, {}});
   EXPECT_THAT(closed(), HasSubstr("too slowly"));
-  EXPECT_THAT(core().take_attempts(), ElementsAre(host_.submitted[0].id));
+  const auto orphans = core().take_orphans();
+  ASSERT_EQ(orphans.size(), 1u);
+  EXPECT_EQ(orphans[0].id, host_.submitted[0].id);
   v1::WorkerFrame frame;
   EXPECT_FALSE(core().next_frame(frame));
 }

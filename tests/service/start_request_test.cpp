@@ -65,6 +65,7 @@ TEST(StartRequest, CarriesEveryParameter) {
   g.mutable_banned(0)->add_ids(4);
   g.set_logprobs(0);
   g.set_prompt_logprobs(5);
+  start.set_send_until(7);
   start.mutable_admission()->set_priority(-3);
   start.mutable_admission()->set_remaining_ms(1500);
   start.mutable_cache()->set_root("tenant");
@@ -90,6 +91,7 @@ TEST(StartRequest, CarriesEveryParameter) {
   EXPECT_THAT(slice(request.tokens, p.banned), ElementsAre(2, 3, 4));
   EXPECT_EQ(request.top_logprobs, 0);
   EXPECT_EQ(request.prompt_logprobs, 5);
+  EXPECT_EQ(request.send_until, 7);
   EXPECT_EQ(request.priority, -3);
   EXPECT_EQ(request.cache_root, "tenant");
   EXPECT_FALSE(request.cache_store);
@@ -148,8 +150,6 @@ INSTANTIATE_TEST_SUITE_P(
              },
              v1::REJECT_BAD_INPUT, "prompt_logprobs"},
         Case{"Kv", [](auto& s) { s.mutable_kv(); }, v1::REJECT_UNSUPPORTED, "kv"},
-        Case{"SendUntil", [](auto& s) { s.set_send_until(1); }, v1::REJECT_UNSUPPORTED,
-             "send_until"},
         Case{"DetachMs", [](auto& s) { s.set_detach_ms(1); }, v1::REJECT_UNSUPPORTED, "detach_ms"},
         Case{"LongCacheRoot", [](auto& s) { s.mutable_cache()->set_root(std::string(513, 'x')); },
              v1::REJECT_BAD_INPUT, "cache.root has 513 bytes"},

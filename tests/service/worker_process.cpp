@@ -86,6 +86,7 @@ int run_worker_process(int argc, char** argv) {
     if (key == "model") config.model_path = value;
     if (key == "port") config.port = std::atoi(value.c_str());
     if (key == "drain_ms") config.drain_ms = std::atoi(value.c_str());
+    if (key == "orphan_ms") config.orphan_ms = std::atoi(value.c_str());
     if (key == "lease_ms") config.lease_ms = std::atoi(value.c_str());
     if (key == "max_lanes") config.max_lanes = std::atoi(value.c_str());
     if (key == "max_waiting") config.max_waiting = std::atoi(value.c_str());

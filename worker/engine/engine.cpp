@@ -8,16 +8,16 @@
 
 #include "common/check.h"
 #include "common/mailbox.h"
-#include "worker/engine/cancel_box.h"
+#include "worker/engine/control_box.h"
 #include "worker/engine/scheduler.h"
 
 namespace bessemer {
 namespace {
 
-struct Wake {};  // there are cancels to take, or draining has begun
+struct Wake {};  // there are controls to take, or draining has begun
 using Command = std::variant<Request, StepResult, Wake>;
 
-// Wakes that can lie in the mailbox at once: two of cancels (one pushed before and one after a
+// Wakes that can lie in the mailbox at once: two of controls (one pushed before and one after a
 // take), one of drain().
 constexpr size_t kWakes = 3;
 
@@ -48,7 +48,7 @@ struct Engine::Impl {
 
   // The engine thread.
   void run() {
-    while (inbox->mailbox.wait_drain(commands)) {
+    while (wait()) {
       apply_all();
       if (!inbox->stopping) launch_all();
       publish();
@@ -59,16 +59,29 @@ struct Engine::Impl {
     deliver();
   }
 
-  // Cancels are taken before the mailbox is read to its end: a request cancelled here has then been
-  // added here.
+  // False: the engine has been stopped. What is parked has deadlines that no step comes to see.
+  bool wait() {
+    const TimePoint deadline = scheduler.next_deadline();
+    if (scheduler.steps_in_flight() > 0 || deadline == TimePoint::max())
+      return inbox->mailbox.wait_drain(commands);
+    return inbox->mailbox.wait_drain_until(commands, deadline);
+  }
+
+  // Controls are taken before the mailbox is read to its end: a request controlled here has then
+  // been added here.
   void apply_all() {
-    const std::vector<Cancel> taken = cancels.take();
+    const std::vector<Control> taken = controls.take();
     apply();
     inbox->mailbox.drain(commands);
     apply();
-    for (const Cancel& cancel : taken) {
-      const std::span<const int32_t> named = cancel.choices;
-      scheduler.cancel(cancel.attempt, cancel.all ? named.first(0) : named, clock.now());
+    for (const Control& control : taken) obey(control);
+  }
+  void obey(const Control& control) {
+    if (control.send_until > 0) scheduler.credit(control.attempt, control.send_until);
+    if (control.cancel_all) {
+      scheduler.cancel(control.attempt, {}, clock.now());
+    } else if (!control.cancelled.empty()) {
+      scheduler.cancel(control.attempt, control.cancelled, clock.now());
     }
   }
   void apply() {
@@ -76,6 +89,7 @@ struct Engine::Impl {
     for (Command& command : commands) {
       if (auto* request = std::get_if<Request>(&command)) {
         scheduler.add(std::move(*request), clock.now());
+        ++seen;
       } else if (const auto* result = std::get_if<StepResult>(&command)) {
         last_step = result->id;
         scheduler.commit(*result, clock.now());
@@ -90,12 +104,13 @@ struct Engine::Impl {
     const EngineStats stats = scheduler.stats();
     std::lock_guard lock(snapshot_mutex);
     snapshot = stats;
+    published = seen;
   }
   void deliver() {
     std::vector<EngineEvent> events = scheduler.take_events();
     if (events.empty()) return;
     for (const EngineEvent& event : events) {
-      if (is_terminal(event)) cancels.end(event.attempt);
+      if (is_terminal(event)) controls.end(event.attempt);
     }
     sink(last_step, std::move(events));
   }
@@ -103,10 +118,20 @@ struct Engine::Impl {
   // Any thread.
   bool submit(Request request) {
     const AttemptId attempt = request.id;
-    cancels.begin(attempt);
-    if (inbox->mailbox.push(Command(std::move(request)))) return true;
-    cancels.end(attempt);
+    controls.begin(attempt);
+    if (inbox->mailbox.push(Command(std::move(request)))) {
+      ++submitted;
+      return true;
+    }
+    controls.end(attempt);
     return false;
+  }
+  // A thread that hangs publishes nothing: what it was given and has not looked at is work, too.
+  EngineStats stats() const {
+    std::lock_guard lock(snapshot_mutex);
+    EngineStats stats = snapshot;
+    stats.work_pending = stats.work_pending || submitted > published;
+    return stats;
   }
   // A full mailbox, or a closed one, wakes the thread as well.
   void wake() { inbox->mailbox.push_reserved(Command(Wake{})); }
@@ -125,10 +150,13 @@ struct Engine::Impl {
   std::vector<Command> commands;
 
   const std::shared_ptr<Inbox> inbox;
-  CancelBox cancels;
+  ControlBox controls;
   std::atomic<bool> draining = false;
+  std::atomic<uint64_t> submitted = 0;  // requests that entered the mailbox
+  uint64_t seen = 0;                    // of these, by the engine thread
   mutable std::mutex snapshot_mutex;
   EngineStats snapshot;
+  uint64_t published = 0;  // requests seen before the snapshot
   std::mutex join_mutex;
   std::thread thread;
 };
@@ -144,7 +172,11 @@ bool Engine::submit(Request request) {
 }
 
 void Engine::cancel(AttemptId attempt, std::span<const int32_t> choices) {
-  if (impl_->cancels.add(attempt, choices)) impl_->wake();
+  if (impl_->controls.cancel(attempt, choices)) impl_->wake();
+}
+
+void Engine::credit(AttemptId attempt, int32_t send_until) {
+  if (impl_->controls.credit(attempt, send_until)) impl_->wake();
 }
 
 void Engine::drain() {
@@ -160,8 +192,7 @@ const KvEventLog& Engine::kv_events() const {
 }
 
 EngineStats Engine::stats() const {
-  std::lock_guard lock(impl_->snapshot_mutex);
-  return impl_->snapshot;
+  return impl_->stats();
 }
 
 }  // namespace bessemer

@@ -21,6 +21,9 @@ struct EngineOptions {
   Duration stream_step{};
   // Requests admitted that have no slot; beyond it Rejected{queue_full}.
   int32_t max_waiting = 256;
+  // Requests that can do nothing before their receivers take more; beyond it Rejected{queue_full}.
+  // As many as a lane may have attempts: each is a history of ids, since its KV goes first.
+  int32_t max_parked = 1024;
   // Requests not yet seen by the engine thread; beyond it submit() refuses.
   int32_t mailbox_capacity = 1024;
   // Full KV blocks outlive their request, for those that begin alike.
@@ -34,13 +37,15 @@ struct EngineStats {
   uint64_t steps = 0, tokens_generated = 0, tokens_prefilled = 0;
   uint64_t requests_finished = 0, preemptions = 0;
   int32_t running = 0, waiting = 0;  // requests with a slot, and without
+  int32_t parked = 0;                // requests without credit, in neither of these
   int32_t slots_open = 0;
   int64_t backlog_tokens = 0;  // rows to be computed before those that are here draw
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
   int64_t step_us = 0;                                            // exponential mean
   double prefill_tokens_per_s = 0;  // exponential mean over steps with prompt rows
   uint64_t prefix_tokens_asked = 0, prefix_tokens_found = 0;  // of prompts that may read the cache
-  bool work_pending = false;                                  // requests that have not ended
+  // Some request could go on, or a step is awaited, or a request has not been looked at yet.
+  bool work_pending = false;
 };
 
 class Engine {
@@ -57,6 +62,9 @@ class Engine {
   bool submit(Request request);
   // Any thread; never refused. No choices: all. An unknown or ended attempt is not an error.
   void cancel(AttemptId attempt, std::span<const int32_t> choices = {});
+  // Any thread; never refused. The receiver takes tokens up to this offset of each choice. Less than
+  // was said before, or for an attempt without a limit, changes nothing.
+  void credit(AttemptId attempt, int32_t send_until);
   // Any thread. No new requests are admitted (Rejected{draining}); those that are here finish.
   void drain();
   // Fails what is left (Fault::shutdown) and joins the thread; not from the sink. Idempotent. Steps

@@ -29,7 +29,9 @@ struct Request {
   std::vector<float> floats;
   int32_t top_logprobs = -1;     // alternatives per output token; -1: no logprobs
   int32_t prompt_logprobs = -1;  // the same per prompt token
-  int32_t priority = 0;          // higher goes first
+  // Output tokens per choice that the receiver takes for now; credit raises it. 0: no limit.
+  int32_t send_until = 0;
+  int32_t priority = 0;  // higher goes first
   TimePoint deadline = TimePoint::max();
   int64_t max_ttft_us = 0;  // refused if its first token is expected later; 0: whenever
   // Whose prefixes it may share: bytes that only requests of equal ones have; none: everybody's.

@@ -14,6 +14,10 @@
 // With two steps in flight a choice may be in step N + 1 when commit(N) ends it: what comes back
 // for it is dropped, and its blocks stay held until N + 1 has completed (K2).
 //
+// Credit. A choice that has all the tokens its receiver takes for now is parked as soon as the last
+// of them has come back: it gives up its slot and keeps its blocks, which are the first to be taken
+// for others. With credit it waits again, in its old place.
+//
 // Prefixes. A choice that starts without blocks takes the longest prefix of its history that the
 // cache has. If a running choice of no lower priority is computing more of it, the choice is set
 // aside (pending) until that is done or its source stops running, and those behind it go on. Blocks
@@ -48,14 +52,16 @@ class Scheduler {
   void add(Request request, TimePoint now);
   // Unknown or ended attempts and choices are ignored. No choices: all.
   void cancel(AttemptId attempt, std::span<const int32_t> choices, TimePoint now);
+  // The receiver takes tokens up to this offset of each choice. Never less than was said before.
+  void credit(AttemptId attempt, int32_t send_until);
   // From now on add() rejects.
   void drain() { draining_ = true; }
   // Ends every request with Failed.
   void fail_all(Fault fault, const std::string& detail);
 
   // The next step, or nullopt: the limit of steps in flight is reached, or nothing can run before
-  // one of them comes back, or there is nothing to do. Never nullopt with requests left and nothing
-  // in flight (E6).
+  // one of them comes back, or there is nothing to do. Never nullopt with requests left that have
+  // credit and nothing in flight (E6).
   std::optional<StepPlan> plan(TimePoint now);
   // Results in the order of their plans.
   void commit(const StepResult& result, TimePoint now);
@@ -64,6 +70,8 @@ class Scheduler {
   std::vector<EngineEvent> take_events();
 
   bool has_requests() const { return !requests_.empty(); }
+  // No request's deadline is earlier.
+  TimePoint next_deadline() const { return next_deadline_; }
   size_t steps_in_flight() const { return in_flight_.size(); }
   EngineStats stats() const;
   const KvSpace& kv() const { return kv_; }
@@ -99,6 +107,14 @@ class Scheduler {
   int64_t estimate_us(int64_t rows) const;
   int32_t rows_on_their_way(const ActiveRequest& request, int32_t found) const;
   int32_t waiting_requests() const;
+  int32_t parked_requests() const;
+
+  // scheduler_credit.cpp
+  void line_up(Sequence& sequence);
+  void park(Sequence& sequence);
+  void unpark(Sequence& sequence);
+  static Sequence* last_holder(const SequenceQueue& queue);
+  bool take_from_parked();
 
   // scheduler_plan.cpp
   void expire(TimePoint now);
@@ -113,7 +129,6 @@ class Scheduler {
   bool can_start(const Sequence& sequence, const PrefixMatch& found);
   void start(Sequence& sequence, const PrefixMatch& found, Pass& pass, TimePoint now);
   void add_work(Sequence& sequence, const Chunk& chunk, Pass& pass);
-  Sequence* last_waiting_holder() const;
   void preempt(Sequence& sequence);
   void fork_followers(ActiveRequest& request);
   StepPlan launch(Pass& pass, TimePoint now);
@@ -156,7 +171,7 @@ class Scheduler {
   // will be by the time that whoever comes now has its turn.
   std::unordered_map<uint64_t, int32_t> on_their_way_;
   std::vector<std::unique_ptr<ActiveRequest>> ended_;  // some Work of theirs may still be in flight
-  SequenceQueue running_, waiting_, pending_;
+  SequenceQueue running_, waiting_, pending_, parked_;
   std::vector<int32_t> free_slots_,
       closing_slots_;                    // closing: free too, but the runner is yet to be told
   std::vector<LaunchedStep> in_flight_;  // oldest first; at most limits_.steps_in_flight

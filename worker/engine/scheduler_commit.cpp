@@ -119,7 +119,8 @@ void Scheduler::accept_token(Sequence& s, int32_t token, std::span<const Logprob
   const int32_t offset = s.generated();
   s.output.push_back(token);
   emit(request, Tokens{s.choice, offset, {token}, {logprobs.begin(), logprobs.end()}});
-  if (s.is_full()) end_choice(s, EndReason::length, -1, now);
+  if (s.is_full()) return end_choice(s, EndReason::length, -1, now);
+  if (!s.has_credit()) park(s);
 }
 
 // Every launched step is void and every slot is gone: whoever is here fails.

@@ -31,7 +31,8 @@ std::optional<StepPlan> Scheduler::plan(TimePoint now) {
     find_prompts(pass, rows, now);
     plan_prompts(pass, rows);
     if (!pass.step.empty()) return launch(pass, now);
-    if (!in_flight_.empty() || requests_.empty()) return std::nullopt;
+    if (!in_flight_.empty() || (running_.empty() && waiting_.empty() && pending_.empty()))
+      return std::nullopt;
     fail_head();
   }
 }
@@ -67,6 +68,7 @@ void Scheduler::make_room_for_urgent() {
     const int32_t headroom = static_cast<int32_t>(running_.size());
     const bool has_room = kv_.room_for(s.kv, s.length(), headroom, found) != Room::none;
     if (has_room && !free_slots_.empty()) return;
+    if (!has_room && take_from_parked()) continue;
     preempt(running_.last());
   }
 }
@@ -93,18 +95,12 @@ bool Scheduler::secure_rows(Sequence& s, int32_t rows, Pass& pass) {
       kv_.grow(s.kv, rows, pass.step.copies());
       return true;
     }
-    Sequence* victim = last_waiting_holder();
+    if (take_from_parked()) continue;
+    Sequence* victim = last_holder(waiting_);
     if (victim == nullptr) victim = &running_.last();
     if (victim == &s) return false;
     preempt(*victim);
   }
-}
-
-Sequence* Scheduler::last_waiting_holder() const {
-  for (size_t i = waiting_.size(); i-- > 0;) {
-    if (!waiting_[i].kv.empty()) return &waiting_[i];
-  }
-  return nullptr;
 }
 
 // Takes the blocks, and the slot, away; the choice waits to be computed again from its first row.
@@ -218,8 +214,10 @@ bool Scheduler::can_start(const Sequence& s, const PrefixMatch& found) {
   for (;;) {
     const Room room = kv_.room_for(s.kv, s.length(), headroom, found);
     if (room == Room::now) return true;
-    if (room == Room::later || !running_.empty()) return false;
-    Sequence* holder = last_waiting_holder();
+    if (room == Room::later) return false;
+    if (take_from_parked()) continue;
+    if (!running_.empty()) return false;
+    Sequence* holder = last_holder(waiting_);
     if (holder == nullptr) return false;
     preempt(*holder);
     if (holder == &s) return false;
@@ -252,8 +250,7 @@ void Scheduler::fork_followers(ActiveRequest& request) {
     if (s.phase != Phase::following) continue;
     s.kv = kv_.fork(leader.kv, shared);
     s.computed = shared;
-    s.phase = Phase::waiting;
-    waiting_.insert(s);
+    line_up(s);
   }
 }
 
@@ -276,7 +273,7 @@ void Scheduler::fail_head() {
     head = waiting_[0].request;
   else if (!pending_.empty())
     head = pending_[0].request;
-  CHECK(head != nullptr);
+  CHECK(head != nullptr);  // somebody is in one of the three
   fail(*head, Fault::no_room,
        "nothing is running and there is no room for it: " + std::to_string(kv_.free_count()) +
            " of " + std::to_string(kv_.total()) + " KV blocks and " +

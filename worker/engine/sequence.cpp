@@ -34,8 +34,22 @@ bool Sequence::is_full() const {
   return generated() >= request->request.max_tokens;
 }
 
+bool Sequence::has_credit() const {
+  return generated() < request->send_until;
+}
+
 bool Sequence::may_draw() const {
-  return generated() + drawing < request->request.max_tokens;
+  return generated() + drawing < std::min(request->request.max_tokens, request->send_until);
+}
+
+bool ActiveRequest::is_parked() const {
+  bool any = false;
+  for (const Sequence& s : choices) {
+    if (s.phase == Phase::running || s.phase == Phase::waiting || s.phase == Phase::pending)
+      return false;
+    any = any || s.phase == Phase::parked;
+  }
+  return any;
 }
 
 bool goes_before(const Sequence& a, const Sequence& b) {

@@ -16,11 +16,13 @@
 //   S2  drawing <= in_flight; a choice is opened (again) only when in_flight is 0, so that its
 //       whole history is known.
 //   S3  While the choice has a slot, kv covers its computed rows, and from the start all of the
-//       history that it had then; a waiting one has blocks only as a fork, a pending one has none.
+//       history that it had then; a waiting one has blocks only as a fork or where it was parked, a
+//       pending one has none.
 //   S4  A pending choice's source is running and will have entered `awaited` blocks into the cache
 //       if nothing stops it; whatever stops it wakes the pending ones.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -35,6 +37,7 @@ enum class Phase : uint8_t {
   pending,    // waits for a prefix that a running choice, most often another request's, computes
   waiting,    // could run; has no slot
   running,    // has a slot
+  parked,     // has all that its receiver takes for now: no slot, perhaps blocks
   ended,
 };
 
@@ -61,13 +64,16 @@ struct Sequence {
   int32_t rows_left() const { return length() - computed; }
   // It has all the tokens it may have.
   bool is_full() const;
+  // It has fewer than its receiver takes for now.
+  bool has_credit() const;
   // Whether another token may be drawn, as far as is known before the launched ones have come back.
   bool may_draw() const;
 };
 
 struct ActiveRequest {
   Request request;
-  uint64_t order = 0;  // of arrival
+  uint64_t order = 0;                                        // of arrival
+  int32_t send_until = std::numeric_limits<int32_t>::max();  // the most that was said, if anything
   TimePoint arrived{}, started = TimePoint::max(), first_token = TimePoint::max();
   std::vector<Sequence> choices;
   int32_t leader = 0;  // the choice that computes the prompt for all
@@ -85,6 +91,8 @@ struct ActiveRequest {
 
   int32_t prompt_len() const { return static_cast<int32_t>(request.prompt.size()); }
   bool is_started() const { return started != TimePoint::max(); }
+  // None of its choices can go on before there is credit.
+  bool is_parked() const;
 };
 
 // The one order in which choices get rows, slots and blocks: priority, then arrival, then choice.

@@ -34,6 +34,13 @@ bool EpochFence::holds(const std::string& request_id, AttemptId attempt) const {
   return at == entries_.end() || at->second.attempt == attempt;
 }
 
+std::optional<AttemptId> EpochFence::holder(const std::string& request_id, uint32_t epoch) const {
+  std::lock_guard lock(mutex_);
+  const auto at = entries_.find(request_id);
+  if (at == entries_.end() || at->second.epoch != epoch || at->second.released) return std::nullopt;
+  return at->second.attempt;
+}
+
 bool EpochFence::knows(const std::string& request_id, uint32_t epoch) const {
   std::lock_guard lock(mutex_);
   const auto at = entries_.find(request_id);

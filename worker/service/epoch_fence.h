@@ -38,6 +38,8 @@ class EpochFence {
   void release(const std::string& request_id, AttemptId attempt);
   // False: another attempt has claimed a later epoch since. A request that is forgotten is held.
   bool holds(const std::string& request_id, AttemptId attempt) const;
+  // Whose this epoch of the request is, if it is the newest.
+  std::optional<AttemptId> holder(const std::string& request_id, uint32_t epoch) const;
   // True: claim() would say `repeated`.
   bool knows(const std::string& request_id, uint32_t epoch) const;
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bessemer/v1/cluster.pb.h"
+#include "worker/service/grants.h"
 
 namespace bessemer {
 
@@ -28,14 +29,18 @@ struct WorkerFacts {
   std::vector<uint32_t> features;  // proto/features.md
 };
 
+// Cancel.reason: what is left of the attempt goes on elsewhere, so it ends with Handoff.
+constexpr uint32_t kCancelToHandOff = 1;
+
 struct SessionLimits {
   int32_t lease_ms = 3000;  // a peer silent for this long is gone
   int32_t ping_ms = 1000;
-  int32_t orphan_ms = 0;        // how long attempts outlive their lane
+  int32_t orphan_ms = 2000;     // how long attempts outlive their lane, for Attach
   int32_t max_attempts = 1024;  // alive on one lane
   // Held for inputs that are not complete, per lane: 4 Mi ids, and as much again for parameters.
   int64_t max_assembling_bytes = 32 << 20;
   size_t max_pending_bytes = 4 << 20;  // frames that wait for the peer to read
+  GrantLimits grant;
 };
 
 // All features that this build offers.

@@ -142,7 +142,7 @@ struct Spell {
 };
 
 bool is_end(const v1::Event& event) {
-  return event.has_choice_end() || event.has_done() || event.has_failed();
+  return event.has_choice_end() || event.has_done() || event.has_failed() || event.has_handoff();
 }
 
 }  // namespace
@@ -211,6 +211,8 @@ bool FrameQueue::pop(v1::WorkerFrame& frame) {
     *frame.mutable_ping() = *std::exchange(ping_, std::nullopt);
   } else if (drain_) {
     *frame.mutable_drain() = std::move(*std::exchange(drain_, std::nullopt));
+  } else if (grant_) {
+    *frame.mutable_grant() = *std::exchange(grant_, std::nullopt);
   } else if (!batches_.empty()) {
     pending_bytes_ -= batches_.front().bytes;
     *frame.mutable_step() = std::move(batches_.front().frame);

@@ -6,7 +6,7 @@
 //       (admitted, rejected, progress, prompt logprobs) precedes the token columns, which precede
 //       `after` (ends).
 //   F2  A StepBatch stays under the frame limit unless a single event exceeds it.
-//   F3  At most one Hello, Drain, Ping and Ping reply wait at a time; the newest of each kind wins.
+//   F3  At most one Hello, Drain, Grant, Ping and Ping reply wait at a time; the newest of each kind wins.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +25,7 @@ class FrameQueue {
   void set_max_frame_bytes(size_t bytes) { max_frame_bytes_ = bytes; }
   void put_hello(v1::Hello hello) { hello_ = std::move(hello); }
   void put_drain(v1::Drain drain) { drain_ = std::move(drain); }
+  void put_grant(v1::Grant grant) { grant_ = grant; }
   void put_ping(v1::Ping ping) { (ping.reply() ? reply_ : ping_) = ping; }
   // `attempt`: the router's handle.
   void put_event(uint64_t attempt, const EngineEvent& event, uint64_t step, uint64_t mono_us);
@@ -33,7 +34,9 @@ class FrameQueue {
 
   // The next frame to write; false: nothing waits.
   bool pop(v1::WorkerFrame& frame);
-  bool empty() const { return !hello_ && !drain_ && !ping_ && !reply_ && batches_.empty(); }
+  bool empty() const {
+    return !hello_ && !drain_ && !grant_ && !ping_ && !reply_ && batches_.empty();
+  }
   // Estimate, within a tenth, of the StepBatches that wait.
   size_t pending_bytes() const { return pending_bytes_; }
 
@@ -48,6 +51,7 @@ class FrameQueue {
   size_t max_frame_bytes_;
   std::optional<v1::Hello> hello_;
   std::optional<v1::Drain> drain_;
+  std::optional<v1::Grant> grant_;
   std::optional<v1::Ping> ping_, reply_;
   std::deque<Batch> batches_;
   size_t pending_bytes_ = 0;

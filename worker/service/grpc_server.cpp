@@ -10,6 +10,7 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include "common/address.h"
+#include "worker/service/server_credentials.h"
 #include "worker/service/session_service.h"
 #include "worker/service/state_service.h"
 
@@ -32,8 +33,8 @@ class GrpcServer final : public WorkerServer {
   GrpcServer(const ServerOptions& options, const WorkerFacts& facts, Hub& hub, const Clock& clock)
       : host_(options.host),
         wanted_port_(options.port),
+        tls_(options.tls),
         session_limits_(options.session),
-        hub_(hub),
         clock_(clock),
         sessions_(make_session_service(facts, session_limits_,
                                        static_cast<size_t>(options.max_lanes), hub, clock)),
@@ -51,8 +52,8 @@ class GrpcServer final : public WorkerServer {
 
   const std::string host_;
   const int32_t wanted_port_;
+  const TlsFiles tls_;
   const SessionLimits session_limits_;
-  Hub& hub_;
   const Clock& clock_;
   // The services outlive the server, and wait in their destructors for the last OnDone, which may
   // come after Shutdown.
@@ -72,7 +73,8 @@ Status GrpcServer::start() {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   const std::string address = host_and_port(host_, wanted_port_);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+  ASSIGN_OR_RETURN(const auto credentials, make_server_credentials(tls_));
+  builder.AddListeningPort(address, credentials, &port_);
   builder.RegisterService(sessions_->service());
   builder.RegisterService(state_->service());
   // A frame has at most kMaxFrameBytes of ids; the rest of a Start (biases, stop ids) gets as much
@@ -105,7 +107,6 @@ void GrpcServer::run_ticks() {
     const TimePoint now = clock_.now();
     sessions_->on_tick(now);
     state_->on_tick(now);
-    hub_.on_tick(now);
     lock.lock();
   }
 }

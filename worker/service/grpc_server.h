@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "common/tls_files.h"
 #include "worker/service/facts.h"
 #include "worker/service/hub.h"
 
@@ -17,6 +18,7 @@ struct ServerOptions {
   int32_t max_lanes = 256;    // sessions open at once
   int32_t max_watches = 128;  // WatchLoad and WatchKv streams open at once
   SessionLimits session;
+  TlsFiles tls;  // see worker/service/server_credentials.h; empty: plain connections
 };
 
 class WorkerServer {

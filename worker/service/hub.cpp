@@ -2,12 +2,18 @@
 
 #include <utility>
 
+#include "common/check.h"
+
 namespace bessemer {
 namespace {
 
 uint64_t key(AttemptId attempt) {
   return static_cast<uint64_t>(attempt);
 }
+
+// An attempt changes hands by a frame each time, so within one pass hardly ever twice. More than
+// this is a sink that gives back what is its own.
+constexpr int kMostHands = 10'000;
 
 // The events of one lane; a worker has a handful of lanes, so a list beats a map.
 struct Parcel {
@@ -26,19 +32,44 @@ std::vector<EngineEvent>& events_for(std::vector<Parcel>& parcels,
 
 }  // namespace
 
+// A route outlives its attempt's last event until that has arrived: on its way a sink may have
+// handed the attempt on.
 void Hub::deliver(StepId step, std::vector<EngineEvent> events) {
+  std::vector<uint64_t> over;
+  for (const EngineEvent& event : events) {
+    if (is_terminal(event)) over.push_back(key(event.attempt));
+  }
+  for (int hands = 0; !events.empty(); ++hands) {
+    CHECK(hands < kMostHands);
+    events = deliver_once(step, std::move(events));
+  }
+  std::lock_guard lock(mutex_);
+  for (const uint64_t attempt : over) routes_.erase(attempt);
+}
+
+std::vector<EngineEvent> Hub::deliver_once(StepId step, std::vector<EngineEvent> events) {
   std::vector<Parcel> parcels;
   {
     std::lock_guard lock(mutex_);
     for (EngineEvent& event : events) {
       const auto route = routes_.find(key(event.attempt));
-      if (route == routes_.end()) continue;
-      const std::shared_ptr<EventSink> sink = route->second;
-      if (is_terminal(event)) routes_.erase(route);
-      if (sink) events_for(parcels, sink).push_back(std::move(event));
+      if (route == routes_.end() || route->second == nullptr) continue;
+      events_for(parcels, route->second).push_back(std::move(event));
     }
   }
-  for (const Parcel& parcel : parcels) parcel.sink->deliver(step, parcel.events);
+  std::vector<EngineEvent> given_back;
+  for (const Parcel& parcel : parcels) {
+    for (EngineEvent& event : parcel.sink->deliver(step, parcel.events)) {
+      given_back.push_back(std::move(event));
+    }
+  }
+  return given_back;
+}
+
+void Hub::reroute(AttemptId attempt, std::shared_ptr<EventSink> sink) {
+  std::lock_guard lock(mutex_);
+  const auto route = routes_.find(key(attempt));
+  if (route != routes_.end()) route->second = std::move(sink);
 }
 
 bool Hub::submit(Request request, std::shared_ptr<EventSink> sink) {
@@ -58,27 +89,10 @@ void Hub::drain() {
   engine_->drain();
 }
 
-void Hub::orphan(const std::vector<AttemptId>& attempts, TimePoint until) {
+std::shared_ptr<EventSink> Hub::sink_of(AttemptId attempt) const {
   std::lock_guard lock(mutex_);
-  for (const AttemptId attempt : attempts) {
-    const auto route = routes_.find(key(attempt));
-    if (route == routes_.end()) continue;
-    route->second = nullptr;
-    orphans_.emplace(until, attempt);
-  }
-}
-
-void Hub::on_tick(TimePoint now) {
-  std::vector<AttemptId> due;
-  {
-    std::lock_guard lock(mutex_);
-    const auto end = orphans_.upper_bound(now);
-    for (auto at = orphans_.begin(); at != end; ++at) {
-      if (routes_.contains(key(at->second))) due.push_back(at->second);
-    }
-    orphans_.erase(orphans_.begin(), end);
-  }
-  for (const AttemptId attempt : due) engine_->cancel(attempt);
+  const auto route = routes_.find(key(attempt));
+  return route == routes_.end() ? nullptr : route->second;
 }
 
 size_t Hub::alive() const {

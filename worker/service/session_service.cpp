@@ -32,12 +32,18 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
 
  private:
   // EventSink, on the engine thread.
-  void deliver(StepId step, std::span<const EngineEvent> events) override;
+  std::vector<EngineEvent> deliver(StepId step, std::span<const EngineEvent> events) override;
+  // EventSink, on the thread of another lane's read.
+  void surrender(AttemptId attempt) override;
   // SessionHost, called by the core under mutex_.
   AttemptId new_attempt() override;
   bool submit(Request request) override;
   void cancel(AttemptId attempt, std::span<const int32_t> choices) override;
+  void credit(AttemptId attempt, int32_t send_until) override;
+  std::optional<Orphan> adopt(const std::string& request_id, uint32_t epoch) override;
+  void abandon(AttemptId attempt) override;
   EngineStats stats() const override;
+  GrantShare grant_share() const override;
   bool draining() const override;
   // Reactor.
   void OnReadDone(bool ok) override;
@@ -62,7 +68,12 @@ class Lane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::WorkerFra
 class LaneSet final : public SessionService, public v1::Engine::CallbackService {
  public:
   LaneSet(const WorkerFacts& f, const SessionLimits& l, size_t max_lanes, Hub& h, const Clock& c)
-      : facts(f), limits(l), hub(h), clock(c), max_lanes_(max_lanes) {}
+      : facts(f),
+        limits(l),
+        hub(h),
+        clock(c),
+        orphans(std::make_shared<Orphans>(h)),
+        max_lanes_(max_lanes) {}
   ~LaneSet() override {
     std::unique_lock lock(mutex_);
     none_left_.wait(lock, [&] { return lanes_.empty(); });  // T3
@@ -74,6 +85,7 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
   grpc::Service* service() override { return this; }
   void on_tick(TimePoint now) override {
     for (const auto& lane : snapshot()) lane->on_tick(now);
+    orphans->on_tick(now);
   }
   void drain(uint32_t deadline_ms) override {
     for (const auto& lane : snapshot()) lane->drain(deadline_ms);
@@ -89,6 +101,13 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
     std::lock_guard lock(mutex_);
     return lanes_.size();
   }
+  Duration orphan_time() const { return std::chrono::milliseconds(limits.orphan_ms); }
+  // Whoever has the attempt that is named makes it an orphan.
+  void free_for(const v1::Attach& attach) {
+    const auto holder = fence.holder(attach.request_id(), attach.epoch());
+    if (!holder) return;
+    if (const auto sink = hub.sink_of(*holder)) sink->surrender(*holder);
+  }
   void remove(const std::shared_ptr<Lane>& lane) {
     std::lock_guard lock(mutex_);
     lanes_.erase(lane);
@@ -99,6 +118,7 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
   const SessionLimits& limits;
   Hub& hub;
   const Clock& clock;
+  const std::shared_ptr<Orphans> orphans;
   EpochFence fence;
 
  private:
@@ -152,6 +172,9 @@ void Lane::begin() {
 }
 
 void Lane::OnReadDone(bool ok) {
+  // The router may know of a lane's end long before it is seen here, so it attaches to what another
+  // lane still has. That lane's lock and this one's are never held together.
+  if (ok && incoming_.has_attach()) home_.free_for(incoming_.attach());
   std::lock_guard lock(mutex_);
   if (ok) {
     core_.on_frame(incoming_, home_.clock.now());
@@ -169,11 +192,25 @@ void Lane::OnWriteDone(bool ok) {
   pump();
 }
 
-void Lane::deliver(StepId step, std::span<const EngineEvent> events) {
+// What was on its way here while its attempt changed hands is another's by now.
+std::vector<EngineEvent> Lane::deliver(StepId step, std::span<const EngineEvent> events) {
+  std::vector<EngineEvent> of_others;
   std::lock_guard lock(mutex_);
   const TimePoint now = home_.clock.now();
-  for (const EngineEvent& event : events) core_.on_event(step, event, now);
+  for (const EngineEvent& event : events) {
+    if (!core_.on_event(step, event, now)) of_others.push_back(event);
+  }
   pump();
+  return of_others;
+}
+
+void Lane::surrender(AttemptId attempt) {
+  std::lock_guard lock(mutex_);
+  std::optional<Orphan> orphan = core_.give_up(attempt);
+  if (!orphan) return;
+  std::vector<Orphan> one;
+  one.push_back(std::move(*orphan));
+  home_.orphans->take_in(std::move(one), home_.clock.now() + home_.orphan_time());
 }
 
 void Lane::on_tick(TimePoint now) {
@@ -223,8 +260,8 @@ void Lane::cancel_stuck_write(std::unique_lock<std::mutex> lock) {
 
 void Lane::finish(const Status& status) {
   finished_ = true;
-  home_.hub.orphan(core_.take_attempts(),
-                   home_.clock.now() + std::chrono::milliseconds(home_.limits.orphan_ms));
+  const Duration kept = core_.is_attachable() ? home_.orphan_time() : Duration::zero();
+  home_.orphans->take_in(core_.take_orphans(), home_.clock.now() + kept);
   Finish(to_grpc(status));
 }
 
@@ -240,6 +277,20 @@ bool Lane::submit(Request request) {
 }
 void Lane::cancel(AttemptId attempt, std::span<const int32_t> choices) {
   home_.hub.cancel(attempt, choices);
+}
+void Lane::credit(AttemptId attempt, int32_t send_until) {
+  home_.hub.credit(attempt, send_until);
+}
+std::optional<Orphan> Lane::adopt(const std::string& request_id, uint32_t epoch) {
+  return home_.orphans->give(request_id, epoch, shared_from_this());
+}
+void Lane::abandon(AttemptId attempt) {
+  home_.hub.cancel(attempt, {});
+  home_.hub.reroute(attempt, nullptr);
+}
+GrantShare Lane::grant_share() const {
+  if (home_.hub.draining()) return {};
+  return share_of_lane(home_.hub.stats(), home_.lanes(), home_.limits.grant);
 }
 EngineStats Lane::stats() const {
   return home_.hub.stats();

@@ -26,7 +26,7 @@ class SessionService {
  public:
   virtual ~SessionService() = default;
   virtual grpc::Service* service() = 0;
-  // Pings, leases.
+  // Pings, leases, orphans whose time is up.
   virtual void on_tick(TimePoint now) = 0;
   // Tells every router that no new work is taken.
   virtual void drain(uint32_t deadline_ms) = 0;

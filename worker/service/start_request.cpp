@@ -16,7 +16,8 @@ std::vector<uint32_t> offered_features() {
   for (const Feature feature :
        {Feature::generate, Feature::parallel_choices, Feature::penalties, Feature::logit_bias,
         Feature::logprobs, Feature::prompt_logprobs, Feature::min_p, Feature::chunked_input,
-        Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume}) {
+        Feature::banned_sequences, Feature::typical_p, Feature::cache_root, Feature::resume,
+        Feature::credit, Feature::attach, Feature::grant, Feature::handoff}) {
     numbers.push_back(static_cast<uint32_t>(feature));
   }
   return numbers;
@@ -75,7 +76,6 @@ Check check_unbuilt(const v1::Start& start) {
            {start.has_transcribe(), "transcribe"},
            {start.has_speak(), "speak"},
            {start.has_kv(), "kv"},
-           {start.send_until() != 0, "send_until"},
            {start.detach_ms() != 0, "detach_ms"},
            {admission.weight() != 0, "admission.weight"},
            {admission.service_class() != 0, "admission.service_class"},
@@ -236,6 +236,7 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
       g.max_tokens() != 0 ? static_cast<int32_t>(g.max_tokens()) : static_cast<int32_t>(room);
   if (g.has_logprobs()) request.top_logprobs = static_cast<int32_t>(g.logprobs());
   if (g.has_prompt_logprobs()) request.prompt_logprobs = static_cast<int32_t>(g.prompt_logprobs());
+  request.send_until = to_offset(start.send_until());
   request.priority = start.admission().priority();
   request.max_ttft_us = max_ttft_us(start);
   request.cache_root = start.cache().root();
@@ -248,6 +249,18 @@ std::variant<Request, Refusal> parameters_of(const v1::Start& start, const Worke
 }
 
 }  // namespace
+
+std::vector<int32_t> first_offsets(const v1::Start& start) {
+  std::vector<int32_t> offsets(std::max<uint32_t>(start.generate().n(), 1));
+  for (int i = 0; i < start.resume().choices_size(); ++i) {
+    offsets[static_cast<size_t>(i)] = start.resume().choices(i).ids_size();
+  }
+  return offsets;
+}
+
+int32_t to_offset(uint32_t offset) {
+  return static_cast<int32_t>(std::min(offset, static_cast<uint32_t>(kMaxIds)));
+}
 
 int64_t prompt_tokens(const v1::Start& start) {
   return start.input().total_ids() != 0 ? int64_t{start.input().total_ids()}

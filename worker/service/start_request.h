@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "bessemer/v1/engine.pb.h"
 #include "worker/engine/request.h"
@@ -22,6 +23,12 @@ std::optional<Refusal> check_start(const v1::Start& start, const WorkerFacts& fa
 // `start` has passed check_start and carries all of its input. The request's id and deadline are
 // left to the caller.
 std::variant<Request, Refusal> to_request(const v1::Start& start, const WorkerFacts& facts);
+
+// No choice gets as far as what lies beyond the engine's int32.
+int32_t to_offset(uint32_t offset);
+
+// Per choice the offset of the first token to come. `start` has passed check_start.
+std::vector<int32_t> first_offsets(const v1::Start& start);
 
 // Prompt tokens that `start` announces or carries.
 int64_t prompt_tokens(const v1::Start& start);

@@ -3,10 +3,10 @@
 // whole_block's, in its order (generic/matmul.h).
 //
 // A tile register holds 16 rows of 64 bytes. The packed weights already lie as its second operand
-// wants them (layout.h); the activations are copied into panels of 16 rows. Two panels times two
-// weight tiles fill the eight registers: 4 loads for 4 products, and loads cost as much as products
-// (Sapphire Rapids at 1.07 GHz under AMX, ns per product of 16 x 16 x 32: 15 alone, 29 so, 41 with
-// two loads for each). The products of a block run ahead of the float steps of the one before.
+// wants them (layout.h); the activations are copied into panels of 16 rows. A block of two weight
+// tiles is multiplied with one panel after the other, whose float steps follow one panel behind: for
+// each row both tiles' at once, which share what they read of the row. Quants are made signed when a
+// tile is unpacked, so that the product needs no step for the format's offset: both are exact.
 #pragma once
 #include "kernels/cpu/generic/matmul.h"
 
@@ -17,7 +17,7 @@ constexpr int kPanelRows = 16;
 constexpr int kTileColumns = kTileRows;  // weight rows of a tile are columns of the result
 constexpr int kResult = kPanelRows * kTileColumns;
 
-// Registers: results 0 to 3, panels 4 and 5, weights 6 and 7.
+// Registers: results 0 to 3, panels 4 and 5, weights 6 and 7. Panels take turns with the halves.
 constexpr int kFirstPanel = 4, kFirstWeights = 6;
 
 struct alignas(64) TileConfig {
@@ -40,7 +40,7 @@ inline void configure_tiles() {
 struct RowPanel {
   struct Block {
     int8_t q[kPanelRows][kBlock];
-    float scale[kPanelRows], scaled_sum[kPanelRows], sum[kPanelRows];
+    float scale[kPanelRows], scaled_sum[kPanelRows];
   };
   static_assert(sizeof(Block) % 64 == 0);
   Block* blocks;
@@ -54,22 +54,35 @@ struct RowPanel {
         __builtin_memcpy(blocks[b].q[r], q + b * kBlock, kBlock);
         blocks[b].scale[r] = from[b].scale;
         blocks[b].scaled_sum[r] = from[b].scaled_sum;
-        blocks[b].sum[r] = from[b].sum;
       }
     }
   }
 };
 
-// A weight tile unpacked: its quants, a byte each, and its scales. Lies in the caller's scratch;
-// quants that are bytes already stay where they are.
+// A weight tile unpacked: its quants, a byte each and signed where the format has an offset, and its
+// scales. Lies in the caller's scratch; quants that are bytes already stay where they are.
 template <typename Traits>
 struct ByteTile {
   static constexpr bool kInPlace = Traits::kBits == 8;
+  static constexpr bool kSigned = kInPlace || Traits::kOffset != 0;
   const uint8_t* quants;
   const float* scales;
 
   const uint8_t* block(int32_t b) const {
     return quants + (kInPlace ? quants_at<Traits>(b) : static_cast<ptrdiff_t>(b) * kPlainBytes);
+  }
+  const float* scale(int32_t b) const {
+    return scales + static_cast<ptrdiff_t>(b) * Traits::kBlockScales;
+  }
+  // As weight_column() of the packed tile.
+  F column(int32_t input) const {
+    const int32_t b = input / kBlock, k = input % kBlock;
+    const __m512i step = _mm512_load_si512(block(b) + k / 4 * kStepBytes);
+    const __m512i high = _mm512_sll_epi32(step, _mm_cvtsi32_si128(24 - k % 4 * 8));
+    const I quant = {kSigned ? _mm512_srai_epi32(high, 24) : _mm512_srli_epi32(high, 24)};
+    const F d = load(scale(b));
+    if constexpr (Traits::kMin) return fma(d, to_float(quant), load(scale(b) + kTileRows));
+    return mul(d, to_float(quant));
   }
 };
 // Of a block, of the widest format.
@@ -79,6 +92,15 @@ constexpr size_t kByteTileBlock = kPlainBytes + 2 * kTileRows * sizeof(float);
 // has two blocks.
 constexpr size_t byte_tile_bytes(int32_t blocks) {
   return static_cast<size_t>(blocks + 1) * kByteTileBlock;
+}
+
+template <int32_t kOffset>
+inline void make_signed(uint8_t* block) {
+#pragma clang loop unroll(full)
+  for (int i = 0; i < kPlainBytes; i += 64) {
+    const __m512i quants = _mm512_load_si512(block + i);
+    _mm512_store_si512(block + i, _mm512_sub_epi8(quants, _mm512_set1_epi8(kOffset)));
+  }
 }
 
 template <typename Traits>
@@ -98,7 +120,9 @@ ByteTile<Traits> unpack_tile(const uint8_t* tile, int32_t blocks, std::byte* scr
     if constexpr (!ByteTile<Traits>::kInPlace) {
       const uint8_t* packed = tile + quants_at<Traits>(b);
       ask_ahead<Traits::kQuantBytes>(packed);
-      unpack_quants<Traits::kBits>(packed, quants + static_cast<ptrdiff_t>(b) * kPlainBytes);
+      uint8_t* bytes = quants + static_cast<ptrdiff_t>(b) * kPlainBytes;
+      unpack_quants<Traits::kBits>(packed, bytes);
+      if constexpr (Traits::kOffset != 0) make_signed<Traits::kOffset>(bytes);
     }
   }
   return {ByteTile<Traits>::kInPlace ? tile : quants, scales};
@@ -107,12 +131,12 @@ ByteTile<Traits> unpack_tile(const uint8_t* tile, int32_t blocks, std::byte* scr
 template <typename Traits, int kOut, int kPanel, int kWeights>
 inline void multiply(int32_t* out) {
   _tile_zero(kOut);
-  if constexpr (Traits::kBits == 8) {
+  if constexpr (ByteTile<Traits>::kSigned) {
     _tile_dpbssd(kOut, kFirstPanel + kPanel, kFirstWeights + kWeights);
   } else {
     _tile_dpbsud(kOut, kFirstPanel + kPanel, kFirstWeights + kWeights);
   }
-  _tile_stored(kOut, out + kOut * kResult, 4 * kTileColumns);
+  _tile_stored(kOut, out, 4 * kTileColumns);
 }
 
 // Packed tiles that memory brings into the second cache while those before them are computed with:
@@ -126,91 +150,91 @@ struct NextTiles {
   }
 };
 
-// P panels times T tiles, each 1 or 2.
-template <typename Traits, int P, int T>
+// Panels times T tiles, 1 or 2.
+template <typename Traits, int T>
 struct PanelProduct {
+  static constexpr int kMostPanels = kMatmulRows / kPanelRows;
   const RowPanel* panels;
+  int32_t panel_count;
   ByteTile<Traits> tiles[T];
   NextTiles next;
-  alignas(64) int32_t dots[2][4 * kResult];  // of this block and of the next one
-  alignas(64) float acc[P][T][kResult];      // [row][output]
+  // Of two panels in turn. What is being stored must not share its address modulo 4096 with what is
+  // being read: the reads would wait for it.
+  alignas(4096) int32_t dots[2][T * kResult];
+  alignas(4096) float acc[kMostPanels][T * kResult];  // [tile][row][output]
 
   void run(int32_t blocks) {
-    for (int p = 0; p < P; ++p) {
-      for (int t = 0; t < T; ++t) {
-        for (int r = 0; r < kPanelRows; ++r) store(acc[p][t] + r * kTileColumns, zero());
-      }
+    for (int32_t p = 0; p < panel_count; ++p) {
+      for (int i = 0; i < T * kPanelRows; ++i) store(acc[p] + i * kTileColumns, zero());
     }
-    products(0);
+    int32_t last_block = -1, last_panel = 0;
+    bool half = false;
     for (int32_t b = 0; b < blocks; ++b) {
-      if (b + 1 < blocks) products(b + 1);
+      _tile_loadd(kFirstWeights, tiles[0].block(b), kStepBytes);
+      if constexpr (T == 2) _tile_loadd(kFirstWeights + 1, tiles[1].block(b), kStepBytes);
       next.ask();
-      for (int t = 0; t < T; ++t) {
-        for (int p = 0; p < P; ++p) steps(b, p, t);
+      for (int32_t p = 0; p < panel_count; ++p, half = !half) {
+        const int8_t* rows = panels[p].blocks[b].q[0];
+        half ? products<1>(rows) : products<0>(rows);
+        if (last_block >= 0) steps(last_block, last_panel, dots[!half]);
+        last_block = b;
+        last_panel = p;
       }
     }
+    steps(last_block, last_panel, dots[!half]);
   }
 
  private:
-  // Results p + 2t of block `b`.
-  void products(int32_t b) {
-    int32_t* out = dots[b % 2];
-    _tile_loadd(4, panels[0].blocks[b].q, kBlock);
-    _tile_loadd(6, tiles[0].block(b), kStepBytes);
-    multiply<Traits, 0, 0, 0>(out);
-    if constexpr (P == 2) {
-      _tile_loadd(5, panels[1].blocks[b].q, kBlock);
-      multiply<Traits, 1, 1, 0>(out);
-    }
-    if constexpr (T == 2) {
-      _tile_loadd(7, tiles[1].block(b), kStepBytes);
-      multiply<Traits, 2, 0, 1>(out);
-      if constexpr (P == 2) multiply<Traits, 3, 1, 1>(out);
-    }
+  template <int kHalf>
+  void products(const int8_t* rows) {
+    _tile_loadd(kFirstPanel + kHalf, rows, kBlock);
+    multiply<Traits, 2 * kHalf, kHalf, 0>(dots[kHalf]);
+    if constexpr (T == 2) multiply<Traits, 2 * kHalf + 1, kHalf, 1>(dots[kHalf] + kResult);
   }
-  void steps(int32_t b, int p, int t) {
-    const float* scales = tiles[t].scales + static_cast<ptrdiff_t>(b) * Traits::kBlockScales;
-    const F d = load(scales);
-    F m = zero();
-    if constexpr (Traits::kMin) m = load(scales + kTileRows);
+  void steps(int32_t b, int32_t p, const int32_t* dot) {
+    F d[T], m[T];
+    for (int t = 0; t < T; ++t) {
+      d[t] = load(tiles[t].scale(b));
+      if constexpr (Traits::kMin) m[t] = load(tiles[t].scale(b) + kTileRows);
+    }
     const RowPanel::Block& x = panels[p].blocks[b];
-    const int32_t* dot = dots[b % 2] + (p + 2 * t) * kResult;
-    float* sums = acc[p][t];
+    float* sums = acc[p];
 #pragma clang loop unroll(full)
     for (int r = 0; r < kPanelRows; ++r) {
-      const I exact = {_mm512_load_si512(dot + r * kTileColumns)};
-      F product = to_float(exact);
-      if constexpr (Traits::kOffset != 0)
-        product = fma(set(-Traits::kOffset), set(x.sum[r]), product);
-      F sum = fma(product, mul(d, set(x.scale[r])), load(sums + r * kTileColumns));
-      if constexpr (Traits::kMin) sum = fma(m, set(x.scaled_sum[r]), sum);
-      store(sums + r * kTileColumns, sum);
+      const F scale = set(x.scale[r]), scaled_sum = Traits::kMin ? set(x.scaled_sum[r]) : zero();
+#pragma clang loop unroll(full)
+      for (int t = 0; t < T; ++t) {
+        const int at = t * kResult + r * kTileColumns;
+        const I exact = {_mm512_load_si512(dot + at)};
+        F sum = fma(to_float(exact), mul(d[t], scale), load(sums + at));
+        if constexpr (Traits::kMin) sum = fma(m[t], scaled_sum, sum);
+        store(sums + at, sum);
+      }
     }
   }
 };
 
-// Panels [panel, panel + P) times tiles [tile, tile + T).
-template <typename Traits, int P, int T>
-void panel_tiles(const MatmulArgs& args, const RowPanel* panels, int32_t panel, int32_t tile,
+template <typename Traits, int T>
+void panel_tiles(const MatmulArgs& args, const RowPanel* panels, int32_t panel_count, int32_t tile,
                  const ByteTile<Traits>* tiles) {
-  PanelProduct<Traits, P, T> product;
-  product.panels = panels + panel;
-  if (panel == 0) {
-    const auto line = static_cast<size_t>(args.depth / kBlock) * 64;
-    product.next = {tile_of(args, tile + T), (T * args.tile_bytes + line - 1) / line};
-  }
+  PanelProduct<Traits, T> product;
+  product.panels = panels;
+  product.panel_count = panel_count;
+  const auto line = static_cast<size_t>(args.depth / kBlock) * 64;
+  product.next = {tile_of(args, tile + T), (T * args.tile_bytes + line - 1) / line};
   for (int t = 0; t < T; ++t) product.tiles[t] = tiles[t];
   product.run(args.depth / kBlock);
-  for (int p = 0; p < P; ++p) {
-    for (int r = 0; r < kPanelRows; ++r) {
-      const int32_t row = (panel + p) * kPanelRows + r;
-      const Activations<1> x(args, row);
+  for (int32_t row = 0; row < panel_count * kPanelRows; ++row) {
+    const float* sums = product.acc[row / kPanelRows] + row % kPanelRows * kTileColumns;
+    F acc[T];
+    for (int t = 0; t < T; ++t) acc[t] = load(sums + t * kResult);
+    const Outlier* outlier = Activations<1>(args, row).outliers[0];
+    for (; outlier->input != kNoInput; ++outlier) {
       for (int t = 0; t < T; ++t) {
-        F acc[1] = {load(product.acc[p][t] + r * kTileColumns)};
-        add_outliers<Traits>(tile_of(args, tile + t), x, acc);
-        finish(args, row, (tile + t) * kTileRows, acc[0]);
+        acc[t] = fma(tiles[t].column(outlier->input), set(outlier->value), acc[t]);
       }
     }
+    for (int t = 0; t < T; ++t) finish(args, row, (tile + t) * kTileRows, acc[t]);
   }
 }
 
@@ -223,11 +247,7 @@ void tiles_of_panels(const MatmulArgs& args, const RowPanel* panels, int32_t pan
     tiles[t] = unpack_tile<Traits>(tile_of(args, tile + t), blocks,
                                    scratch + static_cast<size_t>(t) * byte_tile_bytes(blocks));
   }
-  int32_t panel = 0;
-  for (; panel + 2 <= panel_count; panel += 2) {
-    panel_tiles<Traits, 2, T>(args, panels, panel, tile, tiles);
-  }
-  if (panel < panel_count) panel_tiles<Traits, 1, T>(args, panels, panel, tile, tiles);
+  panel_tiles<Traits, T>(args, panels, panel_count, tile, tiles);
 }
 
 // Whole panels by tiles; the rows left over, fewer than 16, as AVX-512 does them.

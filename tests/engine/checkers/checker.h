@@ -16,12 +16,16 @@ class Checker {
 
   virtual void on_submit(const Request& request) { (void)request; }
   virtual void on_cancel(AttemptId attempt) { (void)attempt; }
+  virtual void on_credit(AttemptId attempt, int32_t send_until) {
+    (void)attempt;
+    (void)send_until;
+  }
   // After plan() gave `plan`.
   virtual void on_plan(const StepPlan& plan, const Scheduler& scheduler) {
     (void)plan;
     (void)scheduler;
   }
-  // After plan() gave nothing.
+  // After plan() gave nothing, and all events were seen.
   virtual void on_no_plan(const Scheduler& scheduler) { (void)scheduler; }
   // Before commit().
   virtual void on_result(const StepResult& result) { (void)result; }

@@ -25,7 +25,9 @@ class StaysWithinBounds final : public Checker {
            "P3: too many steps in flight");
     const EngineStats stats = scheduler.stats();
     expect(stats.slots_open <= limits_.slots, "P3: too many slots");
-    expect(stats.waiting <= options_.max_waiting + limits_.slots, "E9: too many requests wait");
+    expect(stats.running + stats.waiting + stats.parked <=
+               limits_.slots + options_.max_waiting + options_.max_parked,
+           "E9: too many requests are here");
   }
 
  private:

@@ -1,0 +1,146 @@
+// The process: signals, files that change, the drain.
+#include <algorithm>
+#include <csignal>
+#include <ctime>
+#include <utility>
+
+#include <absl/synchronization/mutex.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "common/address.h"
+#include "common/file_changes.h"
+#include "common/log.h"
+#include "router/router.h"
+
+namespace bessemer {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr auto kLastFrames = milliseconds(1000);  // for terminal frames to leave after the grace
+constexpr auto kDrainPoll = milliseconds(20);
+constexpr auto kFileLook = milliseconds(1000);  // how late a changed file is noticed
+
+sigset_t heeded_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  return set;
+}
+
+// The signal that comes within `limit`; 0: none.
+int signal_within(const sigset_t& signals, milliseconds limit) {
+  const timespec time{limit.count() / 1000, (limit.count() % 1000) * 1'000'000};
+  return std::max(sigtimedwait(&signals, nullptr, &time), 0);
+}
+
+bool stop_within(const sigset_t& signals, milliseconds limit) {
+  const int signal = signal_within(signals, limit);
+  return signal == SIGTERM || signal == SIGINT;
+}
+
+void announce(const RouterConfig& config, uint16_t port) {
+  const std::string line = "READY " + host_and_port(config.host, port) + "\n";
+  if (config.ready_fd < 0) return;
+  if (write(config.ready_fd, line.data(), line.size()) < 0)
+    log().warn("nobody reads descriptor {}", config.ready_fd);
+}
+
+void drain(Router& router, const sigset_t& signals, milliseconds notice, milliseconds grace) {
+  router.announce_drain();
+  const auto noticed = std::chrono::steady_clock::now() + notice;
+  while (std::chrono::steady_clock::now() < noticed && !stop_within(signals, kDrainPoll)) {
+  }
+  router.begin_drain();
+  const auto until = std::chrono::steady_clock::now() + grace;
+  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
+    if (stop_within(signals, kDrainPoll)) break;
+  }
+  if (router.live_requests() == 0) return;
+  log().warn("{} requests did not finish in time; they get an error", router.live_requests());
+  router.abort_requests();
+  const auto last = std::chrono::steady_clock::now() + kLastFrames;
+  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < last)
+    signal_within(signals, kDrainPoll);
+}
+
+// What a running process reads again.
+class Rereader {
+ public:
+  // Before the router starts: what changes from then on is noticed.
+  Rereader(RouterConfig& config, const ConfigSource& source)
+      : config_(config),
+        source_(source),
+        file_({source.path}),
+        certificate_({config.tls_cert, config.tls_key}) {}
+
+  // `anyway`: whether the files look changed or not.
+  void look(Router& router, bool anyway) {
+    const bool file = file_.changed(), certificate = certificate_.changed();
+    if ((anyway || file) && !source_.path.empty()) reread_config(router);
+    if ((anyway || certificate) && !config_.tls_cert.empty()) reread_certificate(router);
+    if (anyway && source_.path.empty() && config_.tls_cert.empty())
+      log().info("SIGHUP: there is no configuration file and no certificate to read again");
+  }
+
+ private:
+  void reread_config(Router& router) {
+    auto fresh = source_.read();
+    const Status taken = fresh.ok() ? router.reload(*fresh) : fresh.status();
+    if (!taken.ok()) {
+      log().error("{}; the configuration before stays in force", std::string(taken.message()));
+      return;
+    }
+    config_ = *std::move(fresh);
+    log().info("{} is read again and in force", source_.path);
+  }
+  void reread_certificate(Router& router) {
+    const Status taken = router.reload_certificate();
+    if (taken.ok()) return log().info("{} is read again and in force", config_.tls_cert);
+    log().error("{}; the certificate before stays in force", std::string(taken.message()));
+  }
+
+  RouterConfig& config_;
+  const ConfigSource& source_;
+  FileChanges file_, certificate_;
+};
+
+void serve_until_stopped(Router& router, Rereader& rereader, const sigset_t& signals) {
+  while (true) {
+    const int signal = signal_within(signals, kFileLook);
+    if (signal == SIGTERM || signal == SIGINT) return;
+    if (signal == SIGHUP) router.reopen_logs();
+    rereader.look(router, signal == SIGHUP);
+  }
+}
+
+}  // namespace
+
+int run_router(RouterConfig config, const ConfigSource& source) {
+  absl::SetMutexDeadlockDetectionMode(
+      absl::OnDeadlockCycle::kIgnore);  // Debian's Abseil is built with the detector on
+  std::signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = heeded_signals();
+  pthread_sigmask(SIG_BLOCK, &signals,
+                  nullptr);  // inherited by every thread: only this one takes them
+  Rereader rereader(config, source);
+  auto router = Router::start(config);
+  if (!router.ok()) {
+    log().error("the router cannot start: {}", std::string(router.status().message()));
+    return 1;
+  }
+  log().info("router listens on {}, {} workers or sources of them, policy {}",
+             host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
+  announce(config, (*router)->port());
+  if ((*router)->grpc_port() != 0)
+    log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
+  serve_until_stopped(**router, rereader, signals);
+  log().info("draining: {} requests are live", (*router)->live_requests());
+  drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));
+  router->reset();
+  log().info("stopped");
+  return 0;
+}
+
+}  // namespace bessemer

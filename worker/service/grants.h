@@ -1,0 +1,49 @@
+// How much prompt each lane may bring, so that the worker's queue stays short and what is beyond it
+// waits in the routers, where it can still be cancelled or placed elsewhere. Pure.
+//
+// A lane may always have what is its share of the room in the queue: it is told anew as it brings
+// some. What was told cannot be taken back, so with all lanes bringing theirs at once the queue has
+// what the engine had when it was told, and a prompt a lane more: twice the target at most, and
+// those prompts.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "worker/engine/engine.h"
+
+namespace bessemer {
+
+struct GrantLimits {
+  // Prompt tokens in the queue, in milliseconds of prefill: enough that the engine never waits for
+  // a router's next one (a round trip and a router's pass: a few ms), and short beside what a client
+  // notices.
+  int32_t queue_ms = 200;
+  // While the worker has measured no prefill yet.
+  int64_t first_tokens = 2048;
+  int32_t max_waiting = 256;  // EngineOptions'
+};
+
+struct GrantShare {
+  uint64_t tokens = 0, attempts = 0;
+};
+
+// What each of `lanes` may bring now, beyond what it has brought.
+GrantShare share_of_lane(const EngineStats& stats, size_t lanes, const GrantLimits& limits);
+
+// What one lane has been told and has brought since Hello.
+class LaneGrant {
+ public:
+  void bring(uint64_t tokens) {
+    brought_.tokens += tokens;
+    ++brought_.attempts;
+  }
+  // True: granted() has risen, and the router should hear of it. It does once it has less than half
+  // of its share left.
+  bool renew(const GrantShare& share);
+  const GrantShare& granted() const { return granted_; }
+
+ private:
+  GrantShare brought_, granted_;
+};
+
+}  // namespace bessemer
