@@ -21,6 +21,7 @@ struct Arguments {
   uint64_t seed = 1;
   size_t requests = 0;
   bool admission = false;
+  int32_t max_waiting = EngineOptions().max_waiting;
   int64_t report_ms = kLoadIntervalMs;
   TurnsOptions turns;
   Slo slo;
@@ -52,6 +53,8 @@ void add_flags(CLI::App& app, Arguments& arguments) {
                "workers refuse what they cannot serve in time, queues are short, and routers wait "
                "and refuse as the product does; without it everything is taken, however long it "
                "takes");
+  app.add_option("--max-waiting", arguments.max_waiting, "of a worker, with --admission")
+      ->check(CLI::Range(1, 65536));
   app.add_option("--slo-ttft-s", arguments.slo.ttft_s)->check(CLI::PositiveNumber);
   app.add_option("--slo-gap-s", arguments.slo.gap_s, "mean between an answer's tokens")
       ->check(CLI::PositiveNumber);
@@ -84,7 +87,7 @@ ClusterOptions cluster_options(const Arguments& arguments, const std::string& po
   options.worker = worker_options(blocks);
   options.worker.load_interval_ms = static_cast<uint32_t>(arguments.report_ms);
   options.router.admission = arguments.admission;
-  if (!arguments.admission) options.worker.engine.max_waiting = kNoQueueBound;
+  options.worker.engine.max_waiting = arguments.admission ? arguments.max_waiting : kNoQueueBound;
   options.seed = seed;
   return options;
 }
