@@ -56,6 +56,7 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   settings.request_timeout = milliseconds(config.request_timeout_ms);
   settings.max_waiting = config.max_waiting;
   settings.cors_origins = config.cors_origins;
+  settings.trace_sample_ratio = config.trace_sample_ratio;
   settings.decision_headers = config.decision_headers;
   return settings;
 }
@@ -124,7 +125,6 @@ class RouterImpl final : public Router {
       each->policy = *make_policy(config.policy);
       context_.cores.push_back(std::move(each));
     }
-    context_.options.trace_sample_ratio = config.trace_sample_ratio;
     const auto sources = *parse_worker_sources(config.workers);  // validate() read them
     context_.kv_index = std::make_unique<KvIndex>(http.cores, random_seed());
     context_.kv_pledged = std::make_unique<KvIndex>(http.cores, random_seed(), kMaxPledgeBytes);

@@ -30,7 +30,7 @@ void join_trace(const RouterContext& router, CoreContext& core, const HttpReques
     const std::string* state = single_header(request, "tracestate");
     if (state != nullptr && state->size() <= kMaxTraceState) head.trace_state = *state;
   } else if (router.exporter != nullptr) {
-    head.trace = new_trace(core.random, router.options.trace_sample_ratio);
+    head.trace = new_trace(core.random, core.settings.trace_sample_ratio);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/random.h"
 #include "proto/features.h"
 
 namespace bessemer {
@@ -69,6 +70,12 @@ void set_logprobs(const ValidRequest& request, v1::Start& start) {
   }
 }
 
+// Prompts of one list draw noise of their own: else equal ones had equal samples. The first has the
+// request's seed itself, so that it draws what it would alone.
+uint64_t seed_of(uint64_t seed, size_t prompt) {
+  return prompt == 0 ? seed : Random(seed + prompt).next();
+}
+
 }  // namespace
 
 v1::Start build_start(const PreparedRequest& prepared, size_t prompt, uint64_t seed,
@@ -86,7 +93,7 @@ v1::Start build_start(const PreparedRequest& prepared, size_t prompt, uint64_t s
     require(start, Feature::cache_root);
   }
   v1::Generate& generate = *start.mutable_generate();
-  generate.set_seed(seed);
+  generate.set_seed(seed_of(seed, prompt));
   generate.set_n(static_cast<uint32_t>(request.n));
   if (request.n > 1) require(start, Feature::parallel_choices);
   // Echo alone still takes a pass over the prompt, which ends in one token; it is not delivered.

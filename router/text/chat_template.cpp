@@ -16,15 +16,19 @@ Status refuse_continuation(const std::string& why) {
   return absl::InvalidArgumentError("continue_final_message: " + why);
 }
 
-// The text of a message: its content, or the last part of it that is text.
-StatusOr<std::string_view> final_text(const json::array& messages) {
-  const auto* const message = messages.empty() ? nullptr : messages.back().if_object();
-  const json::value* content = message == nullptr ? nullptr : message->if_contains("content");
+// Stands behind the final text while it is rendered, to be found again. It has no white space to be
+// trimmed, nothing to be escaped, and small and capital letters, so that a template that changes
+// them loses it. The last one counts: whoever writes it into a message of his own loses nothing.
+constexpr std::string_view kMarker = "BessemerContinuesHere";
+
+// The text of the last message: its content, or the last part of it that is text.
+StatusOr<json::string*> final_text(json::array& messages) {
+  auto* const message = messages.empty() ? nullptr : messages.back().if_object();
+  json::value* content = message == nullptr ? nullptr : message->if_contains("content");
   if (content != nullptr && content->is_array()) {
-    const json::value* text = nullptr;
-    for (const json::value& part : content->get_array()) {
-      const json::value* const found =
-          part.is_object() ? part.get_object().if_contains("text") : nullptr;
+    json::value* text = nullptr;
+    for (json::value& part : content->get_array()) {
+      json::value* const found = part.is_object() ? part.get_object().if_contains("text") : nullptr;
       if (found != nullptr) text = found;
     }
     content = text;
@@ -32,22 +36,20 @@ StatusOr<std::string_view> final_text(const json::array& messages) {
   if (content == nullptr || !content->is_string()) {
     return refuse_continuation("the last message has no text to be continued");
   }
-  return std::string_view(content->get_string().data(), content->get_string().size());
+  return &content->get_string();
 }
 
-// Cuts the prompt behind the last message's text; white space at its end stays if the template left
-// it there.
-StatusOr<std::string> cut_behind(std::string prompt, std::string_view text) {
-  const std::string_view core = strip(text);
-  const size_t at = prompt.rfind(core);
-  if (at == std::string::npos) {
+struct MarkedPrompt {
+  std::string head, tail;  // what stands in front of the marker, and behind it
+};
+
+StatusOr<MarkedPrompt> split_at_marker(const std::string& prompt, std::string_view text) {
+  const size_t at = prompt.rfind(kMarker);
+  if (at == std::string::npos || !std::string_view(prompt).substr(0, at).ends_with(strip(text))) {
     return refuse_continuation(
         "the chat template changes the text of the last message, which cannot be continued then");
   }
-  const std::string_view kept = strip(text, std::nullopt, Side::left);
-  const bool preserved = std::string_view(prompt).substr(at, kept.size()) == text;
-  prompt.resize(at + (preserved ? kept.size() : core.size()));
-  return prompt;
+  return MarkedPrompt{prompt.substr(0, at), prompt.substr(at + kMarker.size())};
 }
 
 class JinjaChatTemplate final : public ChatTemplate {
@@ -58,20 +60,44 @@ class JinjaChatTemplate final : public ChatTemplate {
     if (input.continue_final_message && input.add_generation_prompt) {
       return refuse_continuation("it does not go together with add_generation_prompt");
     }
-    ASSIGN_OR_RETURN(std::string prompt,
-                     template_.render(variables(input), {.limits = {}, .now_s = input.now_s}));
-    if (!input.continue_final_message) return prompt;
-    ASSIGN_OR_RETURN(const std::string_view text, final_text(input.messages));
-    return cut_behind(std::move(prompt), text);
+    return input.continue_final_message ? render_open(input) : render(input, input.messages);
   }
 
  private:
-  static std::vector<jinja::Variable> variables(const ChatTemplateInput& input) {
+  StatusOr<std::string> render(const ChatTemplateInput& input, const json::array& messages) const {
+    return template_.render(variables(input, messages), {.limits = {}, .now_s = input.now_s});
+  }
+
+  // The text may occur behind the message as well ("<" in front of "<|im_end|>"), so that only a
+  // marker tells where it ends. White space at its end goes behind the marker, where the template
+  // trims it or not: what of it is left is what that prompt has more than one without it.
+  StatusOr<std::string> render_open(const ChatTemplateInput& input) const {
+    json::array messages = input.messages;
+    ASSIGN_OR_RETURN(json::string* const text, final_text(messages));
+    const std::string given(*text);
+    const std::string_view core = strip(given, std::nullopt, Side::right);
+    const std::string_view space = std::string_view(given).substr(core.size());
+    const std::string marked = std::string(core) + std::string(kMarker);
+    *text = marked;
+    ASSIGN_OR_RETURN(const std::string bare, render(input, messages));
+    ASSIGN_OR_RETURN(MarkedPrompt prompt, split_at_marker(bare, core));
+    if (space.empty()) return std::move(prompt.head);
+    *text = marked + std::string(space);
+    ASSIGN_OR_RETURN(const std::string spaced, render(input, messages));
+    ASSIGN_OR_RETURN(MarkedPrompt with_space, split_at_marker(spaced, core));
+    std::string_view kept = with_space.tail;
+    if (!kept.ends_with(prompt.tail)) return std::move(prompt.head);
+    kept.remove_suffix(prompt.tail.size());
+    return std::move(with_space.head) + std::string(kept);
+  }
+
+  static std::vector<jinja::Variable> variables(const ChatTemplateInput& input,
+                                                const json::array& messages) {
     std::vector<jinja::Variable> all;
     for (const auto& member : input.extra) {
       all.push_back({std::string_view(member.key().data(), member.key().size()), &member.value()});
     }
-    const jinja::Variable own[] = {{"messages", &input.messages},
+    const jinja::Variable own[] = {{"messages", &messages},
                                    {"add_generation_prompt", input.add_generation_prompt},
                                    {"tools", &input.tools},
                                    {"documents", &input.documents},

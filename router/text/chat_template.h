@@ -28,8 +28,8 @@ class ChatTemplate {
   // InvalidArgument names line and column.
   static StatusOr<std::shared_ptr<const ChatTemplate>> compile(std::string_view source);
   virtual ~ChatTemplate() = default;
-  // The prompt. With continue_final_message it ends where the text of the last message ends, white
-  // space as transformers keeps it. InvalidArgument: the template raised an exception (its own
+  // The prompt. With continue_final_message it ends where the text of the last message ends,
+  // wherever else that text occurs; white space at its end stays as far as the template leaves it. InvalidArgument: the template raised an exception (its own
   // words) or met an undefined thing, or the last message cannot be continued; ResourceExhausted: a
   // step, memory or output limit was reached.
   virtual StatusOr<std::string> render(const ChatTemplateInput& input) const = 0;

@@ -39,6 +39,8 @@ int32_t rows_of(const StepPlan& plan) {
 
 class Prefixes : public ::testing::Test {
  protected:
+  explicit Prefixes(int32_t step_tokens = 16)
+      : h_(Harness::limits(), {.step_tokens = step_tokens}) {}
   void add(Request request) {
     requests_.push_back(request);
     h_.scheduler.add(std::move(request), h_.now);
@@ -60,8 +62,14 @@ class Prefixes : public ::testing::Test {
   }
   uint64_t prefilled() const { return h_.scheduler.stats().tokens_prefilled; }
 
-  Harness h_{Harness::limits(), {.step_tokens = 16}};
+  Harness h_;
   std::vector<Request> requests_;
+};
+
+// A prompt takes one step.
+class PrefixesOfWideSteps : public Prefixes {
+ protected:
+  PrefixesOfWideSteps() : Prefixes(64) {}
 };
 
 TEST_F(Prefixes, ASecondRequestComputesOnlyWhatIsNew) {
@@ -365,7 +373,7 @@ TEST_F(Prefixes, TheBacklogCountsASharedPrefixOnce) {
   expect_right_answers();
 }
 
-TEST_F(Prefixes, TheEstimateKnowsWhatIsCached) {
+TEST_F(PrefixesOfWideSteps, TheEstimateKnowsWhatIsCached) {
   add(sharing(1, 60, 1));
   h_.run();  // its 61 rows took a millisecond
   Request cached = sharing(2, 60, 1), cold = sharing(3, 0, 61), patient = cold;
@@ -385,7 +393,7 @@ TEST_F(Prefixes, TheEstimateKnowsWhatIsCached) {
   expect_right_answers();
 }
 
-TEST_F(Prefixes, TheTailsOfCachedPromptsDoNotMakeItLookSlow) {
+TEST_F(PrefixesOfWideSteps, TheTailsOfCachedPromptsDoNotMakeItLookSlow) {
   add(sharing(1, 60, 1));
   h_.run();
   const double speed = h_.scheduler.stats().prefill_tokens_per_s;

@@ -80,6 +80,36 @@ TEST(ChatTemplate, ContinuesTheFinalMessage) {
             "[one][two");
 }
 
+// What ends a message may hold the message's own text.
+TEST(ChatTemplate, ContinuesTextsThatOccurBehindThemToo) {
+  constexpr const char* kChatml =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}";
+  ChatTemplateInput input;
+  input.add_generation_prompt = false;
+  input.continue_final_message = true;
+  for (const char* text : {"<", "end", "|", "m", "", " ", "\n", "m\n", "<|im_end|>", "assistant",
+                           "BessemerContinuesHere", "BessemerContinuesHere\n"}) {
+    input.messages = chat({{"user", "Write HTML"}, {"assistant", text}});
+    EXPECT_EQ(*render(kChatml, input),
+              "<|im_start|>user\nWrite HTML<|im_end|>\n<|im_start|>assistant\n" + std::string(text))
+        << text;
+  }
+}
+
+// A tail that begins like the white space that was trimmed; a template that trims a part of it.
+TEST(ChatTemplate, ContinuesWithTheWhiteSpaceThatTheTemplateLeaves) {
+  ChatTemplateInput input;
+  input.add_generation_prompt = false;
+  input.continue_final_message = true;
+  input.messages = chat({{"assistant", " ab \n"}});
+  const auto last = [&](const std::string& text) {
+    return *render(("[{{ messages[-1].content" + text + " }} \n</s>").c_str(), input);
+  };
+  EXPECT_EQ(last(""), "[ ab \n");
+  EXPECT_EQ(last(" | trim"), "[ab");
+  EXPECT_EQ(last(".rstrip('\\n')"), "[ ab ");
+}
+
 TEST(ChatTemplate, RefusesWhatCannotBeContinued) {
   ChatTemplateInput input;
   input.continue_final_message = true;

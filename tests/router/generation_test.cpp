@@ -142,6 +142,26 @@ TEST_F(GenerationTest, PromptListsAndChoicesAreNumberedTogether) {
   EXPECT_EQ(answer.at("usage").at("completion_tokens"), 24);
 }
 
+TEST_F(GenerationTest, EqualPromptsOfAListDrawForThemselves) {
+  add_worker();
+  start();
+  const auto texts = [&](const std::string& prompt) {
+    const auto answer =
+        parse(post("/v1/completions",
+                   R"({"model":"mock","max_tokens":8,"seed":1,"prompt":)" + prompt + "}")
+                  .body);
+    std::vector<std::string> found;
+    for (const auto& choice : answer.at("choices").as_array())
+      found.emplace_back(choice.at("text").as_string());
+    return found;
+  };
+  const auto list = texts(R"(["a","a","a"])");
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(std::set<std::string>(list.begin(), list.end()).size(), 3u);
+  EXPECT_EQ(texts(R"(["a","a","a"])"), list);
+  EXPECT_EQ(texts(R"("a")").at(0), list[0]);
+}
+
 std::string list_of(size_t prompts, const std::string& more) {
   std::string list;
   for (size_t i = 0; i < prompts; i++) list += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\"";

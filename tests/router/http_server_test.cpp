@@ -45,7 +45,7 @@ class HttpServerTest : public testing::Test {
 
     void finish() {
       if (std::exchange(over, true)) return;
-      if (exchange->streaming()) return exchange->end();
+      if (exchange->streaming()) return exchange->end({});
       exchange->respond({200, "text/plain", "done", {}});
     }
   };
