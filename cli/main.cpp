@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <functional>
@@ -41,6 +42,18 @@ std::optional<std::string> config_path(int argc, char** argv) {
     if (arg.starts_with("--config=")) return std::string(arg.substr(9));
   }
   return std::nullopt;
+}
+
+// CLI11's own checks name their bounds, which for "positive" have three hundred digits.
+CLI::Validator whole_number(int64_t least) {
+  const auto problem = [least](const std::string& text) -> std::string {
+    int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value);
+    if (read.ec == std::errc() && read.ptr == end && value >= least) return "";
+    return fmt::format("must be a whole number from {} on, not '{}'", least, text);
+  };
+  return {problem, ""};
 }
 
 // What every long-running command has beside its settings.
@@ -241,18 +254,16 @@ class CommandLine {
           return run_command(run_, environment_);
         });
     sub->add_option("--model", run_.model,
-                    "alias or path of a GGUF file; with --url: a model of that server")
-        ->capture_default_str();
+                    "alias or path of a GGUF file, default " + ServeConfig{}.model +
+                        "; with --url: a model of that server, default the first it lists");
     sub->add_option("--url", run_.url,
                     "a running router; default: a private one for the time of the chat");
     sub->add_option("--system", run_.chat.system, "system prompt");
     sub->add_option("--temperature", run_.chat.temperature, "0: always the likeliest token")
         ->check(CLI::Range(0.0, 2.0));
     sub->add_option("--top-p", run_.chat.top_p, "nucleus size")->check(CLI::Range(0.0, 1.0));
-    sub->add_option("--max-tokens", run_.chat.max_tokens, "longest answer")
-        ->check(CLI::PositiveNumber);
-    sub->add_option("--seed", run_.chat.seed, "makes an answer repeatable")
-        ->check(CLI::NonNegativeNumber);
+    sub->add_option("--max-tokens", run_.chat.max_tokens, "longest answer")->check(whole_number(1));
+    sub->add_option("--seed", run_.chat.seed, "makes an answer repeatable")->check(whole_number(0));
     sub->add_flag("--stats", run_.stats, "print speed figures after each answer");
     sub->add_option("prompt", run_.prompt, "a single question; without it: a conversation");
   }
@@ -335,8 +346,10 @@ class CommandLine {
   // The parser's message, with a suggestion for a misspelt flag or command.
   int refuse(const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app_.exit(error);  // --help, --version
-    fmt::print(stderr, "bessemer: {}{}\n", error.what(), suggestion());
     const bool known = !app_.get_subcommands().empty();
+    const bool misnamed = !known && argc_ > 1 && *argv_[1] != '-';
+    const std::string what = misnamed ? fmt::format("'{}' is no command", argv_[1]) : error.what();
+    fmt::print(stderr, "bessemer: {}{}\n", what, suggestion());
     fmt::print(stderr, "Run 'bessemer {}--help' for what there is.\n",
                known ? app_.get_subcommands().front()->get_name() + " " : "");
     return 2;

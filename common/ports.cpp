@@ -18,7 +18,8 @@ struct SocketAddress {
   sockaddr* generic() { return reinterpret_cast<sockaddr*>(&bytes); }
 };
 
-StatusOr<SocketAddress> parse_address(const std::string& host, const std::string& flag) {
+StatusOr<SocketAddress> parse_address(const std::string& given, const std::string& flag) {
+  const std::string host = address_to_bind(given);
   SocketAddress address;
   auto* v4 = reinterpret_cast<sockaddr_in*>(&address.bytes);
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.bytes);
@@ -34,7 +35,9 @@ StatusOr<SocketAddress> parse_address(const std::string& host, const std::string
     return address;
   }
   return absl::InvalidArgumentError(
-      flag + " must be an IP address of this machine, like 127.0.0.1, 0.0.0.0 or ::1, not '" +
+      flag +
+      " must be an IP address of this machine, like 127.0.0.1, 0.0.0.0 or ::1, or "
+      "localhost, not '" +
       host + "'");
 }
 
@@ -51,6 +54,14 @@ StatusOr<int> bind_any(int descriptor, SocketAddress address, const std::string&
 }
 
 }  // namespace
+
+std::string address_to_bind(const std::string& host) {
+  return host == "localhost" ? "127.0.0.1" : host;
+}
+
+Status check_host(const std::string& host, const std::string& flag) {
+  return parse_address(host, flag).status();
+}
 
 StatusOr<std::vector<int>> free_ports(const std::string& host, int count, const std::string& flag) {
   ASSIGN_OR_RETURN(const SocketAddress address, parse_address(host, flag));

@@ -14,6 +14,7 @@ struct ServerAddress {
 
 // "http://host:port", "host:port" or "host" (an IPv6 host in brackets), with or without "/v1"
 // behind it; InvalidArgument for anything else (https is not spoken here).
-StatusOr<ServerAddress> parse_server_url(const std::string& url);
+StatusOr<ServerAddress> parse_server_url(const std::string& url,
+                                         const std::string& default_port = "8000");
 
 }  // namespace bessemer

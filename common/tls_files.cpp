@@ -43,7 +43,13 @@ StatusOr<std::vector<X509Ptr>> read_certificates(const TlsFiles& files, const ch
   std::vector<X509Ptr> found;
   while (X509* one = PEM_read_bio_X509(pem.get(), nullptr, nullptr, nullptr))
     found.emplace_back(one);
-  ERR_clear_error();  // the end of the file is an error to OpenSSL
+  // The end of the file is an error to OpenSSL; any other is a block that it cannot read.
+  const bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  ERR_clear_error();
+  if (!ended) {
+    return absl::InvalidArgumentError(name_of(files, what, path) +
+                                      " holds a certificate that cannot be read");
+  }
   if (!found.empty()) return found;
   return absl::InvalidArgumentError(name_of(files, what, path) +
                                     " holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");

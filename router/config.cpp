@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "common/ports.h"
 #include "common/server_address.h"
 #include "router/cluster/worker_source.h"
 #include "router/routing/policy.h"
+#include "router/telemetry/span_exporter.h"
 
 namespace bessemer {
 namespace {
@@ -35,7 +37,7 @@ Status validate_traces(const RouterConfig& config) {
         fmt::format("trace_sample_ratio must be from 0 to 1, not {}", config.trace_sample_ratio));
   }
   if (config.otlp_endpoint.empty()) return absl::OkStatus();
-  return annotate(parse_server_url(config.otlp_endpoint).status(), "otlp_endpoint");
+  return annotate(parse_server_url(config.otlp_endpoint, kOtlpPort).status(), "otlp_endpoint");
 }
 
 }  // namespace
@@ -63,6 +65,7 @@ Status validate(const RouterConfig& config) {
                                                     bound.low, bound.high, bound.value));
     }
   }
+  RETURN_IF_ERROR(check_host(config.host, "host"));
   RETURN_IF_ERROR(check_tls(config));
   RETURN_IF_ERROR(validate_traces(config));
   RETURN_IF_ERROR(make_policy(config.policy).status());

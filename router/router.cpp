@@ -155,6 +155,7 @@ class RouterImpl final : public Router {
   void announce_drain() override {
     context_.draining = true;
     server_->announce_drain();
+    if (rpc_ != nullptr) rpc_->announce_drain();
   }
   void begin_drain() override;
   size_t live_requests() const override { return server_->live_requests(); }
@@ -183,7 +184,8 @@ Status RouterImpl::open_logs(const RouterConfig& config) {
     ASSIGN_OR_RETURN(context_.access_log, AccessLog::open(config.access_log));
   }
   if (config.otlp_endpoint.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const ServerAddress collector, parse_server_url(config.otlp_endpoint));
+  ASSIGN_OR_RETURN(const ServerAddress collector,
+                   parse_server_url(config.otlp_endpoint, kOtlpPort));
   OtlpResource resource;
   resource.version = kVersion;
   resource.host = host_name();

@@ -49,14 +49,14 @@ void announce(const RouterConfig& config, uint16_t port) {
 
 void drain(Router& router, const sigset_t& signals, milliseconds notice, milliseconds grace) {
   router.announce_drain();
+  bool hurry = false;  // a second signal ends both waits
   const auto noticed = std::chrono::steady_clock::now() + notice;
-  while (std::chrono::steady_clock::now() < noticed && !stop_within(signals, kDrainPoll)) {
-  }
+  while (!hurry && std::chrono::steady_clock::now() < noticed)
+    hurry = stop_within(signals, kDrainPoll);
   router.begin_drain();
   const auto until = std::chrono::steady_clock::now() + grace;
-  while (router.live_requests() > 0 && std::chrono::steady_clock::now() < until) {
-    if (stop_within(signals, kDrainPoll)) break;
-  }
+  while (!hurry && router.live_requests() > 0 && std::chrono::steady_clock::now() < until)
+    hurry = stop_within(signals, kDrainPoll);
   if (router.live_requests() == 0) return;
   log().warn("{} requests did not finish in time; they get an error", router.live_requests());
   router.abort_requests();
@@ -132,6 +132,11 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   }
   log().info("router listens on {}, {} workers or sources of them, policy {}",
              host_and_port(config.host, (*router)->port()), config.workers.size(), config.policy);
+  if (config.workers.empty()) {
+    log().warn(
+        "no workers are named, so that every request gets a 503: say where they are with "
+        "--workers HOST:PORT ... or `workers` in the file");
+  }
   announce(config, (*router)->port());
   if ((*router)->grpc_port() != 0)
     log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));

@@ -31,6 +31,15 @@ void visit_fields(LogConfig& config, Visitor&& visitor) {
   visitor("log_json", config.json, "one JSON object a line instead of text");
 }
 
+// Routers and workers have them alike.
+template <typename Config, typename Visitor>
+void visit_peer_files(Config& config, Visitor& visitor) {
+  visitor("peer_cert", config.peer_cert,
+          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
+  visitor("peer_key", config.peer_key, "PEM file with its private key");
+  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
+}
+
 template <typename Visitor>
 void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("model", config.model_path, "GGUF file or alias to serve");
@@ -67,10 +76,7 @@ void visit_fields(WorkerConfig& config, Visitor&& visitor) {
   visitor("max_lanes", config.max_lanes, "router sessions at once");
   visitor("max_watches", config.max_watches, "load watches at once");
   visitor("max_lane_attempts", config.max_lane_attempts, "requests alive on one session");
-  visitor("peer_cert", config.peer_cert,
-          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
-  visitor("peer_key", config.peer_key, "PEM file with its private key");
-  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
+  visit_peer_files(config, visitor);
   visitor("lease_ms", config.lease_ms, "a router silent for this long is gone");
   visitor("orphan_ms", config.orphan_ms,
           "how long requests outlive a lost session, for its router to come back");
@@ -90,10 +96,7 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "https://host:port of the API server, for k8s:// workers; default: the pod's");
   visitor("kubernetes_credentials", config.kubernetes_credentials,
           "folder with token, ca.crt and namespace for it");
-  visitor("peer_cert", config.peer_cert,
-          "PEM file with this process's certificate chain: mutual TLS between routers and workers");
-  visitor("peer_key", config.peer_key, "PEM file with its private key");
-  visitor("peer_ca", config.peer_ca, "PEM file of the authority that signs the peers'");
+  visit_peer_files(config, visitor);
   visitor("policy", config.policy,
           "how a worker is chosen: cache_aware, least_loaded, power_of_two, consistent_hash, "
           "round_robin");
@@ -123,9 +126,10 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
   visitor("access_log", config.access_log,
           "file that gets a JSON line for each request, opened anew on SIGHUP; -: standard output; "
           "default: none");
-  visitor("otlp_endpoint", config.otlp_endpoint,
-          "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP; default: "
-          "none");
+  visitor(
+      "otlp_endpoint", config.otlp_endpoint,
+      "http://host:port of an OpenTelemetry collector that gets spans over OTLP/HTTP (port 4318 "
+      "where none is given); default: none");
   visitor("trace_sample_ratio", config.trace_sample_ratio,
           "share of the requests without a traceparent of their own that are traced");
   visitor("cache_dir", config.cache_dir,

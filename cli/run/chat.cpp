@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "cli/config/fields.h"
 #include "common/sse.h"
 
 namespace bessemer {
@@ -14,6 +15,14 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// What the server advises a caller of its API does not help who sits at a terminal.
+std::string in_terms_of_run(std::string message) {
+  if (message.find("has no chat template") == std::string::npos) return message;
+  return "this model has no chat template, so it cannot be talked to; choose one that was trained "
+         "for chat with --model (" +
+         ServeConfig{}.model + " was)";
+}
+
 // The message of an error answer, or the raw body when it is not in the API's shape.
 std::string error_message(int status, const std::string& body) {
   const StatusOr<json::value> parsed = parse_json(body);
@@ -21,7 +30,7 @@ std::string error_message(int status, const std::string& body) {
     const json::value& error = parsed->at("error");
     if (error.is_object() && error.as_object().contains("message") &&
         error.at("message").is_string()) {
-      return std::string(error.at("message").get_string());
+      return in_terms_of_run(std::string(error.at("message").get_string()));
     }
   }
   return "the server answered with status " + std::to_string(status) +

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "cli/config/fields.h"
 #include "cli/run/interrupts.h"
 #include "cli/run/line_editor.h"
 #include "cli/run/local_cluster.h"
@@ -198,8 +199,7 @@ int answer_once(Chat& chat, const RunOptions& options) {
 
 int talk(const ServerAddress& server, const RunOptions& options, const Environment& environment) {
   ChatOptions chat_options = options.chat;
-  if (!options.url.empty() && options.model != RunOptions{}.model)
-    chat_options.model = options.model;
+  if (!options.url.empty()) chat_options.model = options.model;
   Chat chat(server, chat_options);
   if (const Status status = chat.choose_model(); !status.ok()) {
     fmt::print(stderr, "bessemer run: {}\n", std::string(status.message()));
@@ -220,7 +220,7 @@ int run_command(const RunOptions& options, const Environment& environment) {
     return 1;
   }
   const StatusOr<std::unique_ptr<LocalCluster>> cluster =
-      LocalCluster::start(options.model, environment);
+      LocalCluster::start(options.model.empty() ? ServeConfig{}.model : options.model, environment);
   if (!cluster.ok()) {
     fmt::print(stderr, "bessemer run: {}\n", std::string(cluster.status().message()));
     return 1;

@@ -9,7 +9,9 @@
 namespace bessemer {
 
 struct RunOptions {
-  std::string model = "smollm2";  // alias or file for a private cluster; model name with url
+  // Alias or file for a private cluster, empty: the default model. With url a model of that server,
+  // empty: the first one that it lists.
+  std::string model;
   std::string url;  // a running router; empty: start one of our own for the time of the chat
   std::vector<std::string> prompt;  // words of a single question; empty: a conversation
   ChatOptions chat;

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/ports.h"
 #include "worker/backend/cpu/cpu_count.h"
+#include "worker/format/gguf.h"
 
 namespace bessemer {
 namespace {
@@ -69,10 +70,27 @@ StatusOr<std::vector<ChildSpec>> worker_specs(const ServeConfig& config, const R
 // "Every interface" is no address to go to.
 std::string host_to_visit(const std::string& bound) {
   if (bound == "0.0.0.0") return "127.0.0.1";
-  return bound == "::" ? "::1" : bound;
+  return bound == "::" ? "::1" : address_to_bind(bound);
 }
 
-void announce(const RouterConfig& router, const std::string& model,
+// Without a template there is no chat, and who tries what is printed should get an answer.
+bool can_chat(const std::string& model_path) {
+  const auto file = GgufFile::open(model_path);
+  return file.ok() && ((*file)->find("tokenizer.chat_template") != nullptr ||
+                       (*file)->find("tokenizer.chat_template.default") != nullptr);
+}
+
+std::string example_curl(const std::string& url, const std::string& model, bool chat) {
+  const char* const endpoint = chat ? "chat/completions" : "completions";
+  const char* const question = chat ? R"("messages": [{"role": "user", "content": "Hello!"}])"
+                                    : R"("prompt": "Once upon a time", "max_tokens": 50)";
+  return fmt::format(
+      "  curl {}/v1/{} -H 'Content-Type: application/json' \\\n"
+      "    -d '{{\"model\": \"{}\", {}}}'\n",
+      url, endpoint, model, question);
+}
+
+void announce(const RouterConfig& router, const std::string& model, bool chat,
               std::chrono::steady_clock::time_point start) {
   const std::string host = host_to_visit(router.host);
   const bool secure = !router.tls_cert.empty();
@@ -87,12 +105,9 @@ void announce(const RouterConfig& router, const std::string& model,
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
       "\nbessemer serves {0} at {1} (ready in {2:.1f} s; ctrl-C stops)\n\n"
-      "  open {1}/ in a browser, or\n\n"
-      "  curl {1}/v1/chat/completions -H 'Content-Type: application/json' \\\n"
-      "    -d '{{\"model\": \"{0}\", \"messages\": [{{\"role\": \"user\", \"content\": "
-      "\"Hello!\"}}]}}'\n\n"
+      "  open {1}/ in a browser, or\n\n{3}\n"
       "  python: openai.OpenAI(base_url=\"{1}/v1\", api_key=\"none\")\n\n",
-      model, url, seconds);
+      model, url, seconds, example_curl(url, model, chat));
   std::fflush(stdout);
 }
 
@@ -102,6 +117,7 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
     return absl::InvalidArgumentError("worker.model is decided by model (--model) here");
   ASSIGN_OR_RETURN(const ResolvedModel model, resolve_model(config.model, environment));
   config.worker.model_path = model.path;
+  RETURN_IF_ERROR(check_host(config.router.host, "--host"));
   RETURN_IF_ERROR(check(config));
   std::vector<std::string> addresses;
   ASSIGN_OR_RETURN(const std::vector<ChildSpec> workers, worker_specs(config, model, addresses));
@@ -118,7 +134,7 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
       std::max(config.router.drain_notice_ms + config.router.drain_ms, config.worker.drain_ms) +
       5'000;
   const std::string name = config.worker.model_name.empty() ? model.name : config.worker.model_name;
-  options.on_ready = [&] { announce(config.router, name, start); };
+  options.on_ready = [&] { announce(config.router, name, can_chat(model.path), start); };
   exit_code = supervise(router, workers, options);
   return absl::OkStatus();
 }
@@ -137,7 +153,7 @@ Status check(const ServeConfig& config) {
         "use `bessemer router --workers HOST:PORT ...`");
   }
   RETURN_IF_ERROR(annotate(validate(config.router), "router"));
-  return annotate(validate(config.worker), "worker");
+  return validate(config.worker);  // says itself whose setting it is
 }
 
 std::vector<std::string> router_args(const RouterConfig& config, const LogConfig& log) {

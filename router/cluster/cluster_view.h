@@ -24,11 +24,14 @@ enum class WorkerState : uint8_t {
 };
 const char* worker_state_name(WorkerState state);
 
+// The `problem` of a worker that no session has reached or failed to reach.
+inline constexpr const char* kNotConnectedYet = "not connected yet";
+
 struct WorkerView {
   uint32_t id = 0;  // position in ClusterView::workers; its own for as long as anybody holds `load`
   std::string address;
   WorkerState state = WorkerState::absent;
-  std::string problem;  // why it is not ready; empty when it is
+  std::string problem;  // why it is not ready, or why it gets no requests although it is
   uint64_t incarnation = 0;
   std::string node, version;
   uint64_t features = 0;                      // bit i: feature number i

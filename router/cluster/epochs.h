@@ -41,7 +41,6 @@ class Epochs {
    private:
     std::atomic<uint64_t>& pin_;
   };
-  size_t readers() const { return pins_.size(); }
 
   // ---- the writer ----
   // Of something that no link leads to any more (links are stored sequentially consistent).

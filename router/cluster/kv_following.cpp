@@ -20,10 +20,10 @@ void KvFollowing::expect(uint32_t worker, uint64_t incarnation, TimePoint now) {
 bool KvFollowing::update(uint32_t worker, uint64_t stream, const v1::KvUpdate& update) {
   const auto found = workers_.find(worker);
   if (found == workers_.end() || found->second.stream != stream) return false;
-  counts_.updates++;
   if (update.reset()) counts_.snapshots++;
   switch (found->second.mirror.apply(update)) {
     case KvMirror::Verdict::applied:
+      counts_.updates++;
       return true;
     case KvMirror::Verdict::stale:
       return false;

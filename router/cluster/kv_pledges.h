@@ -65,7 +65,8 @@ class KvPledges {
 class PledgeBook {
  public:
   virtual ~PledgeBook() = default;
-  virtual void pledge(KvPledgePtr pledge) = 0;
+  // False: too many wait, it is not made and must not be released.
+  virtual bool pledge(KvPledgePtr pledge) = 0;
   virtual void release(KvPledgePtr pledge, bool computed) = 0;
 };
 

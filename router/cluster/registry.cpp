@@ -228,9 +228,26 @@ void Registry::index_models(ClusterView& view) {
         std::max_element(cards.begin(), cards.end(), [](const auto& a, const auto& b) {
           return a.second.workers.size() < b.second.workers.size();
         });
+    for (const auto& [hash, other] : cards) {
+      if (hash != most->first) note_conflict(name, other, most->second, view);
+    }
     known_models_[name] = std::make_shared<const ModelView>(std::move(most->second));
   }
   view.models = known_models_;
+}
+
+// Usually a file that was exchanged for some of the workers only. Aliases go with their name.
+void Registry::note_conflict(const std::string& name, const ModelView& other,
+                             const ModelView& chosen, ClusterView& view) {
+  const WorkerView& rival = view.workers[chosen.workers.front()];
+  for (const uint32_t id : other.workers) {
+    WorkerView& worker = view.workers[id];
+    if (!worker.problem.empty()) continue;
+    worker.problem = fmt::format(
+        "gets no requests for '{}': its model (card {:.12}) is not the one that {} serves under "
+        "that name (card {:.12}); start both with the same file, or one under another --name",
+        name, other.card->card_hash(), rival.address, chosen.card->card_hash());
+  }
 }
 
 }  // namespace bessemer

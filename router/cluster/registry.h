@@ -117,6 +117,8 @@ class Registry {
   void refresh(Worker& worker);
   void fail(Worker& worker, Wish wish, const std::string& what, const Status& why, TimePoint now);
   void index_models(ClusterView& view);
+  static void note_conflict(const std::string& name, const ModelView& other,
+                            const ModelView& chosen, ClusterView& view);
 
   std::vector<Seat> seats_;                    // by id
   std::deque<Member> waiting_;                 // members without an id

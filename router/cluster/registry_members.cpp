@@ -80,7 +80,7 @@ void Registry::take_seat(uint32_t id, const Member& member) {
   worker.view.id = id;
   worker.view.address = member.address;
   worker.view.state = WorkerState::down;
-  worker.view.problem = "not connected yet";
+  worker.view.problem = kNotConnectedYet;
   worker.view.load = std::make_shared<LoadSlot>();
   worker.standing = member.standing;
   seats_[id] = {std::move(worker), nullptr};

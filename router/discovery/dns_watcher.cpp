@@ -7,8 +7,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "common/backoff.h"
 #include "common/log.h"
-#include "router/discovery/backoff.h"
 
 namespace bessemer {
 namespace {

@@ -8,10 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
+#include "common/backoff.h"
 #include "common/log.h"
 #include "router/cluster/endpoint_slices.h"
 #include "router/discovery/api_request.h"
-#include "router/discovery/backoff.h"
 
 namespace bessemer {
 namespace {
@@ -120,8 +120,7 @@ asio::awaitable<Status> KubernetesWatcher::list() {
   } while (!next.empty() && !stopped_);
   if (stopped_) co_return absl::OkStatus();
   slices_.end_list();
-  listed_ = true;
-  backoff_.reset();
+  listed_ = true;  // the pause between tries is short again once a watch has lasted
   see_(slices_.members());
   co_return absl::OkStatus();
 }

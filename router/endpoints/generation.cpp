@@ -45,13 +45,17 @@ void Generation::prepare_in_pool(ClusterViewPtr view) {
   HttpRequest& request = call_.exchange->request();
   auto task = [self = shared_from_this(), view = std::move(view), body = std::move(request.body),
                lease = std::move(request.body_lease)]() mutable {
-    auto result = std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view));
+    std::unique_ptr<PrepareResult> result;
+    // The client may have hung up, or its time have passed, while the body waited for its turn.
+    if (!self->closed_) {
+      result = std::make_unique<PrepareResult>(self->dialect_.prepare(body, *view));
+    }
     body = std::string();
     lease = BodyLease();
     // The last reference must not die here: the exchange belongs to its core.
     Core* core = self->call_.core.core;
     core->post([self = std::move(self), result = std::move(result)]() mutable {
-      self->prepared(std::move(*result));
+      if (result != nullptr) self->prepared(std::move(*result));
     });
   };
   if (!call_.router.pool->submit(std::move(task))) {

@@ -18,6 +18,7 @@
 //       their way there, the others wait in `queue_`, and each that is done makes room for the
 //       next.
 #pragma once
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -139,7 +140,9 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   std::deque<Run*> queue_;              // to be placed yet
   int32_t in_flight_ = 0, window_ = 1;  // prompts: now, and at most
   std::vector<bool> finish_sent_;       // per choice of all prompts
-  bool closed_ = false, streaming_ = false, first_token_seen_ = false;
+  // Written on the core; the pool looks at it before it takes the body on.
+  std::atomic<bool> closed_ = false;
+  bool streaming_ = false, first_token_seen_ = false;
   bool news_ = false;  // since the last on_batch_end
 };
 

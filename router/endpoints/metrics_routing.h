@@ -1,13 +1,9 @@
 // The part of GET /metrics that says how requests are placed.
 #pragma once
-#include <vector>
-
-#include <prometheus/metric_family.h>
-
-#include "router/endpoints/context.h"
+#include "router/endpoints/metric_families.h"
 
 namespace bessemer {
 
-void add_routing_metrics(const RouterContext& router, std::vector<prometheus::MetricFamily>& out);
+void add_routing_metrics(const RouterContext& router, MetricFamilies& families);
 
 }  // namespace bessemer

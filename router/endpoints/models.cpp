@@ -1,4 +1,5 @@
 #include "common/json.h"
+#include "router/endpoints/prepare.h"
 #include "router/endpoints/table.h"
 
 namespace bessemer {
@@ -50,9 +51,9 @@ void handle_models(EndpointCall call) {
 
 void handle_model(EndpointCall call) {
   const std::string name = percent_decoded(path_rest(call));
-  const auto found = call.core.view->models.find(name);
-  if (found == call.core.view->models.end()) return respond(call, model_not_found(name));
-  respond_json(call, json::serialize(describe(name, *found->second->card)));
+  const auto found = find_model(*call.core.view, name);
+  if (const auto* error = std::get_if<ApiError>(&found)) return respond(call, *error);
+  respond_json(call, json::serialize(describe(name, *std::get<0>(found)->card)));
 }
 
 }  // namespace bessemer

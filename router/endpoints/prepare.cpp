@@ -65,14 +65,16 @@ MaybeError check_banned(const std::vector<std::vector<int32_t>>& banned) {
       "bad_words");
 }
 
-// Keeps the last tokens, as truncate_prompt_tokens asks.
-void truncate(const ValidRequest& request, int32_t max_model_len, std::vector<int32_t>& ids) {
-  if (!request.truncate_prompt_tokens) return;
+// Keeps the last tokens, as truncate_prompt_tokens asks; true where some were dropped.
+bool truncate(const ValidRequest& request, int32_t max_model_len, std::vector<int32_t>& ids) {
+  if (!request.truncate_prompt_tokens) return false;
   int64_t keep = *request.truncate_prompt_tokens;
   if (keep < 0)
     keep =
         std::max<int64_t>(int64_t{max_model_len} - std::max(request.max_tokens.value_or(1), 1), 1);
-  if (static_cast<int64_t>(ids.size()) > keep) ids.erase(ids.begin(), ids.end() - keep);
+  if (static_cast<int64_t>(ids.size()) <= keep) return false;
+  ids.erase(ids.begin(), ids.end() - keep);
+  return true;
 }
 
 // Fills in max_tokens, or says that it does not fit.
@@ -94,12 +96,26 @@ MaybeError fit(const ValidRequest& request, int32_t max_model_len, PreparedPromp
   return std::nullopt;
 }
 
+// Before it is tokenised, which for megabytes takes seconds: a text that is too long even if it were
+// all of the longest token. Where only its end is wanted, it must be read to be cut.
+MaybeError check_bytes(const PreparedRequest& prepared, std::string_view text) {
+  if (prepared.request.truncate_prompt_tokens) return std::nullopt;
+  const uint32_t max_model_len = prepared.model->card->max_model_len();
+  const size_t least = prepared.model->text->tokenizer->least_tokens(text);
+  if (least < max_model_len) return std::nullopt;
+  return bad_request(fmt::format("This model's context is {} tokens, but the prompt has {} bytes, "
+                                 "which are at least {} tokens. Shorten the prompt.",
+                                 max_model_len, text.size(), least),
+                     prompt_param(prepared.request.kind), "context_length_exceeded");
+}
+
 MaybeError add_chat_prompt(PreparedRequest& prepared) {
   const ModelText& text = *prepared.model->text;
   auto rendered = render_chat(prepared.request, text);
   if (auto* error = std::get_if<ApiError>(&rendered)) return std::move(*error);
   // The template spells out every special token, the first one too.
   PreparedPrompt prompt;
+  if (auto error = check_bytes(prepared, std::get<std::string>(rendered))) return error;
   prompt.ids = text.tokenizer->encode(std::get<std::string>(rendered),
                                       {.add_special = false, .parse_special = true});
   prepared.prompts.push_back(std::move(prompt));
@@ -111,6 +127,7 @@ MaybeError add_completion_prompts(PreparedRequest& prepared) {
   for (auto& given : prepared.request.prompts) {
     PreparedPrompt prompt;
     if (auto* text = std::get_if<std::string>(&given)) {
+      if (auto error = check_bytes(prepared, *text)) return error;
       prompt.ids = tokenizer.encode(*text, {});
       if (prepared.request.echo) prompt.text = std::move(*text);
     } else {
@@ -160,7 +177,8 @@ MaybeError fill(PreparedRequest& prepared) {
   if (error) return error;
   if ((error = check_sampling_ids(request.sampling, tokenizer.vocab_size()))) return error;
   for (auto& prompt : prepared.prompts) {
-    truncate(request, max_model_len, prompt.ids);
+    const bool cut = truncate(request, max_model_len, prompt.ids);
+    if (cut && request.echo) prompt.text = tokenizer.decode(prompt.ids, false);
     if ((error = fit(request, max_model_len, prompt))) return error;
     const v1::ModelCard& card = *prepared.model->card;
     prompt.chain = std::make_shared<const std::vector<uint64_t>>(

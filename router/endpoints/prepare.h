@@ -17,7 +17,7 @@ namespace bessemer {
 
 struct PreparedPrompt {
   std::vector<int32_t> ids;  // at least one
-  std::string text;          // of the whole prompt; only where echo asks for it
+  std::string text;          // what echo repeats, of `ids`; only where it is asked for
   ChainPtr chain;            // hashes of its blocks (prefix_chain)
   int32_t max_tokens = 0;    // output tokens of a choice; 0: none are delivered (echo alone)
 };

@@ -18,7 +18,7 @@ void PromptRoute::claim(std::shared_ptr<LoadSlot> load, const PlaceOn& place, Ro
     pledge_ = std::make_shared<KvPledge>();
     pledge_->worker = place.worker;
     pledge_->chain = chain_;
-    book_.pledge(pledge_);
+    if (!book_.pledge(pledge_)) pledge_.reset();
   }
   stats.decisions[static_cast<size_t>(place.choice.reason)].add();
 }

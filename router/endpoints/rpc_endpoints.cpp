@@ -1,6 +1,4 @@
 // The methods of bessemer.v1.Inference.
-#include <algorithm>
-
 #include "bessemer/v1/inference.pb.h"
 #include "router/endpoints/generation.h"
 #include "router/endpoints/rpc_fields.h"
@@ -81,7 +79,6 @@ void handle_rpc_detokenize(EndpointCall call) {
 }
 
 void handle_rpc_list_models(EndpointCall call) {
-  v1::ListModelsRequest request;
   const std::string& body = call.exchange->request().body;
   auto fields = json_of_body<v1::ListModelsRequest>(body);
   if (const auto* error = std::get_if<ApiError>(&fields)) return respond(call, *error);

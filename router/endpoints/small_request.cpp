@@ -1,5 +1,6 @@
 #include "router/endpoints/small_request.h"
 
+#include <atomic>
 #include <set>
 
 #include <fmt/format.h>
@@ -21,6 +22,13 @@ std::variant<std::shared_ptr<const ModelView>, ApiError> choose_model(SmallReque
   if (cards.size() > 1) return missing_parameter("model");
   return find_model(view, view.models.empty() ? "" : view.models.begin()->first);
 }
+
+// A call on its way through the pool.
+struct PooledCall {
+  explicit PooledCall(EndpointCall given) : call(std::move(given)) {}
+  EndpointCall call;
+  std::atomic<bool> gone = false;  // its client; written on the core, read in the pool
+};
 
 struct SmallTask {
   BodyReader read;
@@ -71,17 +79,23 @@ void run_small_request(EndpointCall call, BodyReader read, SmallHandler handler)
   const ClusterViewPtr view = call.core.view;
   if (request.body.size() <= call.router.options.pool_body_bytes)
     return send(call, answer(request.body, *view, what));
-  auto shared = std::make_shared<EndpointCall>(std::move(call));
+  auto shared = std::make_shared<PooledCall>(std::move(call));
+  shared->call.exchange->on_abort([weak = std::weak_ptr(shared)](Abort reason) {
+    const auto pooled = weak.lock();
+    if (pooled != nullptr && reason == Abort::disconnected) pooled->gone = true;
+  });
   auto task = [shared, view, what, body = std::move(request.body),
                lease = std::move(request.body_lease)]() mutable {
-    auto result = answer(body, *view, what);
-    Core* core = shared->core.core;
+    std::variant<std::string, ApiError> result;
+    if (!shared->gone) result = answer(body, *view, what);
+    Core* core = shared->call.core.core;
     core->post([shared = std::move(shared), result = std::move(result)]() mutable {
-      send(*shared, std::move(result));
+      if (shared->gone) return finish_request(shared->call, 499, {});
+      send(shared->call, std::move(result));
     });
   };
-  if (!shared->router.pool->submit(std::move(task))) {
-    respond(*shared, overloaded("Too many long texts are being read at once.", 1000));
+  if (!shared->call.router.pool->submit(std::move(task))) {
+    respond(shared->call, overloaded("Too many long texts are being read at once.", 1000));
   }
 }
 

@@ -73,7 +73,7 @@ void set_logprobs(const ValidRequest& request, v1::Start& start) {
 // Prompts of one list draw noise of their own: else equal ones had equal samples. The first has the
 // request's seed itself, so that it draws what it would alone.
 uint64_t seed_of(uint64_t seed, size_t prompt) {
-  return prompt == 0 ? seed : Random(seed + prompt).next();
+  return prompt == 0 ? seed : Random(Random(seed).next() + prompt).next();
 }
 
 }  // namespace

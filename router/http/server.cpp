@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "common/log.h"
+#include "common/ports.h"
 #include "router/http/asio_core.h"
 #include "router/http/connection.h"
 #include "router/http/tls_context.h"
@@ -75,7 +76,7 @@ Status AsioServer::start(RequestHandler handle, ErrorRenderer render_error) {
   shared_.handle = std::move(handle);
   shared_.render_error = std::move(render_error);
   error_code error;
-  const auto address = asio::ip::make_address(options_.host, error);
+  const auto address = asio::ip::make_address(address_to_bind(options_.host), error);
   if (error) {
     return absl::InvalidArgumentError("host '" + options_.host +
                                       "' is not an IP address; use 0.0.0.0 for all interfaces");
@@ -149,8 +150,9 @@ void AsioServer::place(AsioCore& core, tcp::socket socket) {
 }
 
 void AsioServer::turn_away(tcp::socket socket) {
-  if (shared_.tls != nullptr) return;  // a handshake only to say no would cost what there is not
+  // Counts it and writes it down, too.
   const HttpResponse response = shared_.render_error(kAcceptor, 503, "too many open connections");
+  if (shared_.tls != nullptr) return;  // a handshake only to say no would cost what there is not
   const std::string id = new_request_id(random_), date = http_date(std::time(nullptr));
   HeadOptions options{.request_id = id, .date = date};
   options.keep_alive = false;

@@ -71,22 +71,19 @@ class CacheAware final : public Policy {
     costs_.clear();
     cold_costs_.clear();
     for (const auto& one : candidates) {
-      costs_.push_back(cost(one, missing(one, input), lambda));
+      costs_.push_back(cost(one, missing_tokens(one, input), lambda));
       cold_costs_.push_back(cost(one, input.prompt_tokens, lambda));
     }
     Choice choice = pick(candidates, input, random);
-    const Candidate& chosen = candidates[choice.index];
     choice.seconds = costs_[choice.index];
     choice.next_seconds = least_but(costs_, choice.index);
-    choice.ttft_seconds = queue_seconds(chosen) + prefill_seconds(chosen, missing(chosen, input));
-    recent_.add(chosen.worker, missing(chosen, input), candidates.size());
+    choice.ttft_seconds = ttft_seconds(candidates[choice.index], input);
+    recent_.add(candidates[choice.index].worker, missing_tokens(candidates[choice.index], input),
+                candidates.size());
     return choice;
   }
 
  private:
-  static int64_t missing(const Candidate& one, const PlacementInput& input) {
-    return std::max<int64_t>(input.prompt_tokens - one.matched_tokens, 0);
-  }
   // With `tokens` of the prompt to be computed.
   double cost(const Candidate& one, int64_t tokens, double lambda) const {
     const double queue = queue_seconds(one), own = prefill_seconds(one, tokens);

@@ -38,6 +38,14 @@ double queue_seconds(const Candidate& candidate) {
   return prefill_seconds(candidate, candidate.backlog_tokens);
 }
 
+int64_t missing_tokens(const Candidate& candidate, const PlacementInput& input) {
+  return std::max<int64_t>(input.prompt_tokens - candidate.matched_tokens, 0);
+}
+
+double ttft_seconds(const Candidate& candidate, const PlacementInput& input) {
+  return queue_seconds(candidate) + prefill_seconds(candidate, missing_tokens(candidate, input));
+}
+
 double company_seconds(const Candidate& candidate, double steps) {
   const double slope =
       candidate.reading.step_slope_s > 0 ? candidate.reading.step_slope_s : kUnknownSlopeSeconds;

@@ -18,9 +18,12 @@ double prefill_speed(const Candidate& candidate);
 double queue_seconds(const Candidate& candidate);
 // To compute this many of its prompt tokens.
 double prefill_seconds(const Candidate& candidate, int64_t tokens);
+// Of its prompt, what the worker's cache lacks.
+int64_t missing_tokens(const Candidate& candidate, const PlacementInput& input);
+// Until its first token, as the worker reckons too: the queue, and what is missing.
+double ttft_seconds(const Candidate& candidate, const PlacementInput& input);
 // What the running sequences cost the new one while it decodes for so many steps.
-constexpr double kHorizonSteps = 20;
-double company_seconds(const Candidate& candidate, double steps = kHorizonSteps);
+double company_seconds(const Candidate& candidate, double steps = CostWeights().horizon_steps);
 
 // Costs this close to the least are equal to it: what they are made of is a report interval old.
 double tie_limit(double least);

@@ -9,7 +9,7 @@ namespace {
 
 class LeastLoaded final : public Policy {
  public:
-  Choice choose(std::span<const Candidate> candidates, const PlacementInput&,
+  Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                 Random& random) override {
     costs_.clear();
     for (const auto& one : candidates) costs_.push_back(queue_seconds(one) + company_seconds(one));
@@ -18,7 +18,7 @@ class LeastLoaded final : public Policy {
     choice.index = drawn_tie(costs_, costs_[best], random);
     choice.seconds = costs_[choice.index];
     choice.next_seconds = least_but(costs_, choice.index);
-    choice.ttft_seconds = queue_seconds(candidates[choice.index]);
+    choice.ttft_seconds = ttft_seconds(candidates[choice.index], input);
     if (candidates.size() > 1)
       choice.reason = choice.index == best ? ChoiceReason::load : ChoiceReason::tie;
     return choice;

@@ -8,7 +8,7 @@ namespace {
 
 class PowerOfTwo final : public Policy {
  public:
-  Choice choose(std::span<const Candidate> candidates, const PlacementInput&,
+  Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                 Random& random) override {
     Choice choice;
     choice.index = random.below(candidates.size());
@@ -24,7 +24,7 @@ class PowerOfTwo final : public Policy {
         choice.index = other;
       }
     }
-    choice.ttft_seconds = queue_seconds(candidates[choice.index]);
+    choice.ttft_seconds = ttft_seconds(candidates[choice.index], input);
     return choice;
   }
 

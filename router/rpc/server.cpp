@@ -155,6 +155,7 @@ class GrpcFront final : public RpcServer {
 
   Status start(RequestHandler handle, ErrorRenderer render_error) override;
   uint16_t port() const override { return static_cast<uint16_t>(port_); }
+  void announce_drain() override;
   void drain() override;
   void abort_all() override {
     cores_.for_each_call([](RpcCall& call) { call.abort(Abort::shutdown); });
@@ -204,9 +205,13 @@ Status GrpcFront::start(RequestHandler handle, ErrorRenderer render_error) {
   return absl::OkStatus();
 }
 
+void GrpcFront::announce_drain() {
+  if (server_ != nullptr) server_->GetHealthCheckService()->SetServingStatus(false);
+}
+
 void GrpcFront::drain() {
   if (server_ == nullptr || shutdown_.joinable()) return;
-  server_->GetHealthCheckService()->SetServingStatus(false);
+  announce_drain();
   shutdown_ = std::thread([this] {
     server_->Shutdown();
     shut_.store(true, std::memory_order_release);

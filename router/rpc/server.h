@@ -36,7 +36,9 @@ class RpcServer {
   // Serves from here on. Unavailable names the address that cannot be bound.
   virtual Status start(RequestHandler handle, ErrorRenderer render_error) = 0;
   virtual uint16_t port() const = 0;
-  // Health turns NOT_SERVING, clients are told to go elsewhere (GOAWAY); calls that run go on.
+  // Health turns NOT_SERVING; nothing else changes yet.
+  virtual void announce_drain() = 0;
+  // Health is NOT_SERVING, clients are told to go elsewhere (GOAWAY); calls that run go on.
   virtual void drain() = 0;
   // Fires Abort::shutdown on every unanswered call.
   virtual void abort_all() = 0;

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/backoff.h"
 #include "common/log.h"
 #include "common/mailbox.h"
 #include "router/telemetry/http_post.h"
@@ -47,7 +48,7 @@ class OtlpExporter final : public SpanExporter {
       : collector_(collector),
         resource_(resource),
         times_(times),
-        backoff_(times.first_backoff, times.most_backoff),
+        backoff_(times.first_backoff, times.most_backoff, random_seed()),
         thread_([this] { work(); }) {}
   ~OtlpExporter() override {
     stop_.set();
@@ -75,7 +76,7 @@ class OtlpExporter final : public SpanExporter {
   Mailbox<RequestRecord> queue_{kMaxQueuedRecords, 0};
   StopLatch stop_;
   Random random_{random_seed()};
-  RetryDelay backoff_;
+  Backoff backoff_;
   std::vector<Span> pending_;
   std::optional<TimePoint> last_moment_;  // once it stops
   std::atomic<uint64_t> sent_{0}, dropped_{0}, retries_{0};
@@ -130,7 +131,7 @@ void OtlpExporter::send(const std::vector<Span>& batch) {
     if (post(batch, limit, asked)) return;
     if (stopping || tries == kMaxTries) break;
     retries_.fetch_add(1, std::memory_order_relaxed);
-    stop_.wait(backoff_.next(asked, random_));
+    stop_.wait(backoff_.next(asked));
   }
   drop(batch, "the collector did not take them in time");
 }

@@ -21,6 +21,8 @@
 
 namespace bessemer {
 
+constexpr const char* kOtlpPort = "4318";  // OTLP/HTTP's, where the address names none
+
 // Records that wait, 1 kB each in the usual case: some MB, and several seconds of a busy router.
 constexpr size_t kMaxQueuedRecords = 4096;
 constexpr size_t kMaxBatchSpans = 512;          // the OpenTelemetry SDKs' own default; about 400 kB

@@ -1,5 +1,6 @@
 #include "router/text/bpe_tokenizer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "router/text/unicode.h"
@@ -50,7 +51,18 @@ BpeTokenizer::BpeTokenizer(TokenizerVocabulary checked, Frame frame, BpeRanks ra
       splitter_(std::move(splitter)),
       ignore_merges_(ignore_merges),
       bytes_(decode_spellings(vocabulary())),
-      whole_(vocabulary().size()) {}
+      whole_(vocabulary().size()) {
+  for (int32_t id = 0; id < vocabulary().size(); ++id)
+    longest_token_ = std::max(longest_token_, piece(id, true).size());
+}
+
+// A byte without a token is left out, so only the others count.
+size_t BpeTokenizer::least_tokens(std::string_view text) const {
+  const auto kept = static_cast<size_t>(std::count_if(text.begin(), text.end(), [this](char byte) {
+    return ranks_.byte_token(static_cast<uint8_t>(byte)) >= 0;
+  }));
+  return (kept + longest_token_ - 1) / longest_token_;
+}
 
 std::string BpeTokenizer::text_of(int32_t id) const {
   return std::string(bytes_[id]);

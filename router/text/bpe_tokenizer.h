@@ -21,6 +21,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
   static StatusOr<std::shared_ptr<const Tokenizer>> create(const v1::Vocabulary& vocabulary);
 
   bool strips_leading_space() const override { return false; }
+  size_t least_tokens(std::string_view text) const override;
 
  protected:
   void encode_text(std::string_view text, std::vector<int32_t>& ids) const override;
@@ -38,6 +39,7 @@ class BpeTokenizer final : public VocabularyTokenizer {
   bool ignore_merges_;
   StringIndex bytes_;  // what each token stands for; number = id; only what may come of plain text
                        // is findable
+  size_t longest_token_ = 1;  // bytes of text
   WholeTokens whole_;
 };
 

@@ -25,6 +25,8 @@ class SpmNormalizer {
   static StatusOr<SpmNormalizer> create(std::string_view charsmap, SpmNormalizerOptions options);
 
   std::string normalize(std::string_view text) const;
+  // True: what normalize() gives may be shorter than the text.
+  bool shortens() const { return !trie_.empty() || options_.remove_extra_whitespaces; }
 
  private:
   explicit SpmNormalizer(SpmNormalizerOptions options) : options_(options) {}

@@ -86,6 +86,7 @@ void SpmTokenizer::index_tokens() {
   for (int32_t id = 0; id < vocabulary().size(); ++id) {
     const std::string_view spelling = vocabulary().spellings[id];
     const TokenKind kind = vocabulary().kind(id);
+    longest_spelling_ = std::max(longest_spelling_, spelling.size());
     if (kind == TokenKind::byte) {
       const int byte = parse_byte_token(spelling);
       if (byte >= 0) byte_tokens_[static_cast<size_t>(byte)] = id;
@@ -166,6 +167,15 @@ void SpmTokenizer::append_bytes(std::string_view character, std::vector<int32_t>
   } else if (vocabulary().unk_id >= 0) {
     ids.push_back(vocabulary().unk_id);
   }
+}
+
+// The unknown token stands for one character, of four bytes at most.
+size_t SpmTokenizer::least_tokens(std::string_view text) const {
+  const bool all_bytes = std::all_of(byte_tokens_.begin(), byte_tokens_.end(),
+                                     [](int32_t token) { return token >= 0; });
+  const bool may_drop = normalizer_.shortens() || phi3_ || (vocabulary().unk_id < 0 && !all_bytes);
+  const size_t longest = std::max(longest_spelling_, size_t{4});
+  return may_drop ? 0 : (text.size() + longest - 1) / longest;
 }
 
 std::string SpmTokenizer::text_of(int32_t id) const {

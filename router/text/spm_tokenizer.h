@@ -22,6 +22,7 @@ class SpmTokenizer final : public VocabularyTokenizer {
   static StatusOr<std::shared_ptr<const Tokenizer>> create(const v1::Vocabulary& vocabulary);
 
   bool strips_leading_space() const override { return space_prefix_; }
+  size_t least_tokens(std::string_view text) const override;
 
  protected:
   void encode_text(std::string_view text, std::vector<int32_t>& ids) const override;
@@ -45,7 +46,8 @@ class SpmTokenizer final : public VocabularyTokenizer {
   bool phi3_ = false;  // spaces behind its turn marks belong to them
   bool words_are_apart_ =
       true;  // no token has a space behind another character: merges never cross into a word
-  size_t longest_token_ = 0;              // bytes
+  size_t longest_token_ = 0;              // bytes, of those that text may become
+  size_t longest_spelling_ = 0;           // bytes, of all; not shorter than what it stands for
   std::vector<uint32_t> ranks_;           // one per token: 0 has the best score
   std::array<int32_t, 256> byte_tokens_;  // -1: none
   WholeTokens whole_;

@@ -28,6 +28,9 @@ class Tokenizer {
   // Any bytes: invalid UTF-8 is encoded as the family does it (byte tokens, or U+FFFD), never
   // refused.
   virtual std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const = 0;
+  // At least so many ids encode() would give, told without encoding: by the longest token there is.
+  // 0: nothing can be told, since this tokenizer may drop any part of a text.
+  virtual size_t least_tokens(std::string_view text) const = 0;
   // The bytes of one token in running text; may be half a character. Control tokens: their spelling
   // if `special`, else "".
   virtual std::string piece(int32_t id, bool special) const = 0;

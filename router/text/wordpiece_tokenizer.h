@@ -18,6 +18,8 @@ class WordpieceTokenizer final : public VocabularyTokenizer {
   static StatusOr<std::shared_ptr<const Tokenizer>> create(const v1::Vocabulary& vocabulary);
 
   bool strips_leading_space() const override { return true; }
+  // Space between words, accents and control characters leave no token, however many there are.
+  size_t least_tokens(std::string_view) const override { return 0; }
 
  protected:
   void encode_text(std::string_view text, std::vector<int32_t>& ids) const override;

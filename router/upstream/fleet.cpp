@@ -14,6 +14,7 @@
 #include "common/random.h"
 #include "router/cluster/step_slope.h"
 #include "router/cluster/vocabulary_cache.h"
+#include "router/cluster/worker_news.h"
 #include "router/cluster/worker_source.h"
 #include "router/upstream/kv_follower.h"
 
@@ -202,11 +203,14 @@ class FleetImpl final : public Fleet {
   void want_text(const Wish& wish);
   StatusOr<ModelTextPtr> make_text(const std::string& hash, const std::string& bytes) const;
   void publish();
+  void tell_news();
   static TimePoint now() { return std::chrono::steady_clock::now(); }
 
   const FleetOptions options_;
   const FleetHooks hooks_;
   Registry registry_;
+  ClusterViewPtr view_;  // the last that was published
+  WorkerNews news_;
   VocabularyCache cache_;
   Mailbox<Fact> facts_{kMaxFacts, kMaxFacts};
   std::unique_ptr<KvFollower> follower_;  // outlives the sessions
@@ -247,6 +251,7 @@ void FleetImpl::run() {
     grant(registry_.retries(now()));
     for (auto& [id, tenant] : tenants_) tenant.session->tick(now());
     if (registry_.take_changed()) publish();
+    if (news_.due(now())) tell_news();
   }
 }
 
@@ -288,10 +293,16 @@ void FleetImpl::end(uint32_t worker) {
 
 void FleetImpl::publish() {
   registry_.take_changed();
-  const ClusterViewPtr view = registry_.view();
+  view_ = registry_.view();
   any_down_ = std::ranges::any_of(
-      view->workers, [](const WorkerView& worker) { return worker.state == WorkerState::down; });
-  hooks_.publish(view);
+      view_->workers, [](const WorkerView& worker) { return worker.state == WorkerState::down; });
+  tell_news();
+  hooks_.publish(view_);
+}
+
+void FleetImpl::tell_news() {
+  for (const auto& line : news_.look(*view_, now()))
+    line.warning ? log().warn("{}", line.text) : log().info("{}", line.text);
 }
 
 void FleetImpl::learn(Fact& fact) {

@@ -67,9 +67,9 @@ class KvFollowerImpl final : public KvFollower {
   void ended(uint32_t worker, uint64_t stream, const Status& why) override {
     news_.push_reserved({worker, Ended{stream, why}});
   }
-  void pledge(KvPledgePtr pledge) override {
+  bool pledge(KvPledgePtr pledge) override {
     const uint32_t worker = pledge->worker;
-    news_.push({worker, Pledged{std::move(pledge)}});
+    return news_.push({worker, Pledged{std::move(pledge)}});
   }
   void release(KvPledgePtr pledge, bool computed) override {
     const uint32_t worker = pledge->worker;

@@ -1,7 +1,9 @@
 """Help, errors and exit codes of the command line."""
+import http.server
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -31,7 +33,10 @@ def test_version_names_the_backends():
 
 
 @pytest.mark.parametrize("args, hint", [
-    (["sevre"], "did you mean 'serve'"),
+    (["sevre"], "'sevre' is no command (did you mean 'serve'?)"),
+    (["frobnicate"], "'frobnicate' is no command\n"),
+    (["run", "--seed", "-1", "hi"], "--seed: must be a whole number from 0 on, not '-1'\n"),
+    (["run", "--max-tokens", "0", "hi"], "--max-tokens: must be a whole number from 1 on, not '0'\n"),
     (["serve", "--prot", "1"], "did you mean '--port'"),
     (["serve", "--port", "many"], "many"),
 ])
@@ -54,6 +59,8 @@ def test_print_config_flags_win_over_the_file(tmp_path):
     (["serve", "--worker.step-tokens", "0"], "step_tokens"),
     (["worker", "--kv-dtype", "f8"], "kv_dtype"),
     (["router", "--policy", "best"], "best"),
+    (["router", "--host", "localhorst"], "host must be an IP address of this machine"),
+    (["serve", "--worker.kv-dtype", "f8"], "bessemer: worker: kv_dtype"),
 ])
 def test_print_config_refuses_what_the_command_would(args, hint):
     result = run(*args, "--print-config")
@@ -140,3 +147,44 @@ def test_serve_refuses_what_cannot_be(tmp_path):
     result = run("serve", "--model", str(broken), "--port", "0")
     assert result.returncode == 1
     assert "broken.gguf" in result.stderr
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """An API that lists one model and knows none."""
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def do_GET(self):
+        self.answer(200, {"data": [{"id": "listed"}]})
+
+    def do_POST(self):
+        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"])
+        self.answer(400, {"error": {"message": self.server.error}})
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def refusing():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        server.asked, server.error = [], "no such model"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize("flags, asked", [([], "listed"), (["--model", "smollm2"], "smollm2"), (["--model", "m"], "m")])
+def test_run_asks_for_the_model_that_was_named(refusing, flags, asked):
+    result = run("run", "--url", f"http://127.0.0.1:{refusing.server_port}", *flags, "hi")
+    assert result.returncode == 1 and "no such model" in result.stderr
+    assert refusing.asked == [asked]
+
+
+def test_run_says_what_a_model_without_a_chat_template_means(refusing):
+    refusing.error = "this model has no chat template; use /v1/completions"
+    result = run("run", "--url", f"http://127.0.0.1:{refusing.server_port}", "hi")
+    assert "cannot be talked to" in result.stderr and "--model" in result.stderr and "/v1" not in result.stderr

@@ -50,6 +50,14 @@ TEST_F(TlsFilesTest, AGoodPair) {
   EXPECT_FALSE(TlsFiles{}.given());
 }
 
+TEST_F(TlsFilesTest, ADamagedBlockBehindGoodOnesIsNotTheEnd) {
+  const TlsFiles files = authority_.issue_role("router");
+  std::ofstream(files.cert, std::ios::app)
+      << "-----BEGIN CERTIFICATE-----\nMIIBdamaged\n-----END CERTIFICATE-----\n";
+  EXPECT_EQ(said(read_identity(files).status()),
+            "peer_cert " + files.cert + " holds a certificate that cannot be read");
+}
+
 TEST_F(TlsFilesTest, AnotherRoleIsNamed) {
   const TlsFiles files = authority_.issue_role("worker");
   EXPECT_EQ(said(check_peer_files(files, PeerRole::router)),

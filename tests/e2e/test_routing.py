@@ -26,16 +26,22 @@ def fields(header):
     return dict(field.split("=", 1) for field in header.split(" "))
 
 
-def first_turn(session):
+def first_turn(session, sentences):
     """Different from the first word on, so that sessions share nothing."""
-    return f"{session} is the number of this story. " + " ".join(f"Then {session} saw {i + session} trees." for i in range(12))
+    return f"{session} is the number of this story. " + " ".join(f"Then {session} saw {i + session} trees." for i in range(sentences))
+
+
+def sentences_for(cluster):
+    """So long that no queue of this few costs as much as computing it anew, where the context has room for it."""
+    return 120 if cluster.get("/v1/models")["data"][0]["max_model_len"] >= 4096 else 12
 
 
 def talk(cluster, sessions=SESSIONS, turns=TURNS):
     """Every session's turns, in rounds of all at once: each prompt is the one before, its answer, and a sentence more. Returns the
     header fields of every turn, by session, and what the workers had of the prompts."""
     name = cluster.get("/v1/models")["data"][0]["id"]
-    prompts = [first_turn(session) for session in range(sessions)]
+    sentences = sentences_for(cluster)
+    prompts = [first_turn(session, sentences) for session in range(sessions)]
     decisions, cached, asked = [[] for _ in prompts], 0, 0
 
     def ask(prompt):

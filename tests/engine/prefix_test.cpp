@@ -405,6 +405,20 @@ TEST_F(PrefixesOfWideSteps, TheTailsOfCachedPromptsDoNotMakeItLookSlow) {
   EXPECT_GT(h_.scheduler.stats().prefill_tokens_per_s, 0.9 * speed);
 }
 
+// The first step of a process is slow: its weights are cold.
+TEST_F(PrefixesOfWideSteps, ShortPromptsCorrectWhatAColdStartMeasured) {
+  add(sharing(1, 0, 10, 1));
+  h_.plan();
+  h_.now += std::chrono::milliseconds(99);
+  h_.commit();
+  EXPECT_NEAR(h_.scheduler.stats().prefill_tokens_per_s, 100, 1);
+  for (uint64_t id = 2; id <= 41; ++id) {
+    add(sharing(id, 0, 10, 1));
+    h_.run();
+  }
+  EXPECT_GT(h_.scheduler.stats().prefill_tokens_per_s, 9'000) << "ten rows in a millisecond";
+}
+
 TEST_F(Prefixes, OffMeansOff) {
   Harness h(Harness::limits(), {.prefix_cache = false});
   for (uint64_t id = 1; id <= 2; ++id) {

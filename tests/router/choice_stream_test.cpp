@@ -184,6 +184,38 @@ TEST(Prepare, TruncationKeepsTheEnd) {
             (std::vector<int32_t>{MockModel::kFirstByte + 'e', MockModel::kFirstByte + 'f'}));
 }
 
+// Whatever is in it: the text is not even read.
+TEST(Prepare, TextsThatCannotFitAreRefusedByTheirBytes) {
+  const std::string text(size_t{4} << 20, 'x');
+  const auto error_of = [](ApiKind kind, const std::string& body) {
+    return std::get<ApiError>(prepare(kind, body, mock_cluster()));
+  };
+  const auto prompt = error_of(ApiKind::completion, R"({"model":"mock","prompt":")" + text + "\"}");
+  EXPECT_EQ(prompt.code, "context_length_exceeded");
+  EXPECT_EQ(prompt.param, "prompt");
+  EXPECT_NE(prompt.message.find("4194304 bytes"), std::string::npos);
+  const auto chat = error_of(
+      ApiKind::chat, R"({"model":"mock","messages":[{"role":"user","content":")" + text + "\"}]}");
+  EXPECT_EQ(chat.param, "messages");
+  EXPECT_NE(chat.message.find("at least"), std::string::npos);
+  EXPECT_TRUE(std::holds_alternative<PreparedRequest>(prepare(
+      ApiKind::completion,
+      R"({"model":"mock","truncate_prompt_tokens":5,"prompt":")" + text + "\"}", mock_cluster())));
+}
+
+TEST(Prepare, EchoRepeatsWhatTruncationKept) {
+  const auto echoed = [](const std::string& prompt, const std::string& more) {
+    auto result =
+        prepare(ApiKind::completion,
+                R"({"model":"mock","echo":true,"prompt":)" + prompt + more + "}", mock_cluster());
+    return std::get<PreparedRequest>(result).prompts[0].text;
+  };
+  EXPECT_EQ(echoed(R"("abcdef")", R"(,"truncate_prompt_tokens":2)"), "ef");
+  EXPECT_EQ(echoed(R"("abcdef")", R"(,"truncate_prompt_tokens":6)"), "abcdef");
+  const auto id = [](char c) { return std::to_string(MockModel::kFirstByte + c); };
+  EXPECT_EQ(echoed("[" + id('a') + "," + id('b') + "]", R"(,"truncate_prompt_tokens":1)"), "b");
+}
+
 TEST(Prepare, ChatGoesThroughTheTemplate) {
   auto result =
       prepare(ApiKind::chat, R"({"model":"mock","messages":[{"role":"user","content":"a"}]})",

@@ -4,15 +4,19 @@
 #include <fstream>
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/block_hash.h"
 #include "router/cluster/registry.h"
 #include "router/cluster/vocabulary_cache.h"
+#include "router/cluster/worker_news.h"
 
 namespace bessemer {
 
 namespace {
+
+using testing::HasSubstr;
 
 TEST(LoadSlot, ReadsAreNeverTorn) {
   struct Pair {
@@ -183,6 +187,79 @@ TEST_F(RegistryTest, ANameBelongsToTheCardOfMostWorkers) {
   make_ready(1, 2, "m", "new");
   make_ready(2, 3, "m", "new");
   EXPECT_EQ(registry_.view()->models.at("m")->workers, (std::vector<uint32_t>{1, 2}));
+}
+
+TEST_F(RegistryTest, WhoServesAnotherModelUnderANameIsTold) {
+  make_ready(0, 1, "m", "old");
+  EXPECT_EQ(registry_.view()->workers[0].problem, "");
+  make_ready(1, 2, "m", "new");
+  make_ready(2, 3, "m", "new");
+  const auto view = registry_.view();
+  EXPECT_THAT(view->workers[0].problem, HasSubstr("gets no requests for 'm'"));
+  EXPECT_THAT(view->workers[0].problem, HasSubstr("card old"));
+  EXPECT_THAT(view->workers[0].problem, HasSubstr("b:1 serves under that name (card new)"));
+  EXPECT_EQ(view->workers[1].problem, "");
+  registry_.lane_down(1, 0, "killed");
+  registry_.lane_down(2, 0, "killed");
+  EXPECT_EQ(registry_.view()->workers[0].problem, "");
+}
+
+class WorkerNewsTest : public RegistryTest {
+ protected:
+  std::string news() {
+    std::string all;
+    for (const auto& line : news_.look(*registry_.view(), now_))
+      all += (line.warning ? "!" : "") + line.text + "\n";
+    return all;
+  }
+  WorkerNews news_;
+};
+
+TEST_F(WorkerNewsTest, JoinsAndLossesAreSaidOnce) {
+  EXPECT_EQ(news(), "");  // N3: nobody has answered yet
+  registry_.lane_up(0, 0, hello(7));
+  EXPECT_EQ(news(), "");
+  make_ready(0, 7, "m", "h");
+  EXPECT_EQ(news(), "worker a:1 joined: it serves m\n");
+  EXPECT_EQ(news(), "");
+  registry_.lane_down(1, 0, "connection refused");
+  EXPECT_EQ(news(), "!worker b:1 cannot be reached: connection refused\n");
+  registry_.draining(0);
+  EXPECT_EQ(news(), "worker a:1 takes no more requests (draining)\n");
+  registry_.lane_down(0, 0, "it closed the session");
+  EXPECT_EQ(news(), "!worker a:1 is lost: it closed the session\n");
+}
+
+TEST_F(WorkerNewsTest, WhoCrashesAgainAndAgainIsSaidRarelyAndRightly) {
+  make_ready(0, 1, "m", "h");
+  EXPECT_EQ(news(), "worker a:1 joined: it serves m\n");
+  registry_.lane_down(0, 0, "killed");
+  EXPECT_EQ(news(), "!worker a:1 is lost: killed\n");
+  int lines = 0;
+  for (uint64_t i = 2; i < 90; i++) {  // within nine seconds
+    now_ += std::chrono::milliseconds(100);
+    make_ready(0, i, "m", "h");
+    lines += news().empty() ? 0 : 1;
+    registry_.lane_down(0, 0, "killed");
+    lines += news().empty() ? 0 : 1;
+  }
+  EXPECT_EQ(lines, 1);  // that it is back
+  EXPECT_FALSE(news_.due(now_));
+  now_ += kQuietAfterLoss;
+  EXPECT_TRUE(news_.due(now_));
+  EXPECT_EQ(news(), "!worker a:1 is lost: killed\n");  // N1
+  EXPECT_FALSE(news_.due(now_));
+}
+
+TEST_F(WorkerNewsTest, TwoModelsOfOneNameAreSaid) {
+  make_ready(0, 1, "m", "old");
+  make_ready(1, 2, "m", "new");
+  make_ready(2, 3, "m", "new");
+  const std::string all = news();
+  EXPECT_THAT(all,
+              HasSubstr("worker a:1 joined: it serves m\n!worker a:1 gets no requests for 'm'"));
+  EXPECT_EQ(std::count(all.begin(), all.end(), '!'), 1);
+  EXPECT_EQ(news(), "");
 }
 
 TEST_F(RegistryTest, DrainingWorkersLeaveTheirModel) {

@@ -9,7 +9,6 @@
 
 #include "common/log.h"
 #include "router/discovery/api_request.h"
-#include "router/discovery/backoff.h"
 #include "router/discovery/dns_watcher.h"
 
 namespace bessemer {
@@ -18,17 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 using Addresses = StatusOr<std::vector<std::string>>;
 using Members = std::vector<Member>;
-
-TEST(Backoff, DoublesWithinItsBoundsAndStartsOver) {
-  Backoff backoff(milliseconds(100), milliseconds(350), 7);
-  for (const int step : {100, 200, 350, 350}) {
-    const Duration wait = backoff.next();
-    EXPECT_GE(wait, milliseconds(step) / 2);
-    EXPECT_LE(wait, milliseconds(step));
-  }
-  backoff.reset();
-  EXPECT_LE(backoff.next(), milliseconds(100));
-}
 
 // Gives each answer once; the last one again and again.
 class ScriptedLookup final : public Lookup {

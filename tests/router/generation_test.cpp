@@ -312,6 +312,33 @@ TEST_F(GenerationTest, LongPromptsGoThroughThePoolAndInChunks) {
   EXPECT_EQ(answer.at("usage").at("prompt_tokens"), 120'000);
 }
 
+// The pool has a thread: what the clients that hung up had sent would be read first.
+TEST_F(GenerationTest, TheTextOfWhoHasHungUpIsNotRead) {
+  config_.threads = 1;
+  add_worker();
+  start();
+  std::string text;
+  while (text.size() < (size_t{2} << 20))
+    text += "some words that are not alike " + std::to_string(text.size());
+  const std::string body =
+      R"({"model":"mock","max_tokens":1,"truncate_prompt_tokens":5,"prompt":")" + text + "\"}";
+  const auto time_of = [&] {
+    const auto begun = std::chrono::steady_clock::now();
+    EXPECT_EQ(post("/v1/completions", body).status, 200);
+    return std::chrono::steady_clock::now() - begun;
+  };
+  const auto alone = std::max({time_of(), time_of(), time_of()});
+  constexpr int kGone = 60;
+  {
+    std::vector<std::unique_ptr<HttpClient>> clients;
+    for (int i = 0; i < kGone; i++) {
+      clients.push_back(std::make_unique<HttpClient>(port()));
+      clients.back()->send(post_request("/v1/completions", body));
+    }
+  }
+  EXPECT_LT(time_of(), alone * (kGone / 4));
+}
+
 TEST_F(GenerationTest, DisconnectsCancelInTheWorker) {
   auto& worker = add_worker();
   start();
@@ -677,6 +704,14 @@ TEST_F(GenerationTest, ModelsAndMetrics) {
   EXPECT_TRUE(eventually([&] {  // an answer is counted once it has left
     return get("/metrics").body.find(counted) != std::string::npos;
   }));
+}
+
+TEST_F(GenerationTest, BeforeAnyWorkerHasJoinedModelsAreNotMissingButLate) {
+  config_.workers = {"127.0.0.1:1"};
+  start();
+  expect_error(get("/v1/models/mock"), 503, "service_unavailable");
+  EXPECT_TRUE(get("/v1/models/mock").headers.contains("retry-after"));
+  expect_error(post("/v1/chat/completions", kChat), 503, "service_unavailable");
 }
 
 TEST_F(GenerationTest, WorkersThatComeLaterAreFound) {

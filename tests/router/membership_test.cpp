@@ -248,7 +248,8 @@ TEST_F(MembershipTest, RandomChanges) {
   members({});
   registry_.reconcile(now_ += kLeaveConnectedAfter);
   registry_.reconcile(now_ += kLeaveConnectedAfter);
-  for (const auto& worker : registry_.view()->workers) EXPECT_EQ(worker.state, WorkerState::absent);
+  const ClusterViewPtr view = registry_.view();
+  for (const auto& worker : view->workers) EXPECT_EQ(worker.state, WorkerState::absent);
 }
 
 }  // namespace

@@ -158,5 +158,15 @@ TEST(ConsistentHash, KeepsSessionsAndMovesFewWhenAWorkerGoes) {
   for (const auto& [index, count] : hits) EXPECT_NEAR(count, 1000, 150) << index;
 }
 
+// What a worker may say no to: a prompt is not too slow for its own length.
+TEST(Policies, TheFirstTokenWaitsForTheQueueAndForWhatIsMissing) {
+  for (const char* name : {"cache_aware", "least_loaded", "power_of_two"}) {
+    Random random(1);
+    const std::vector<Candidate> only = {worker(0, 500, 1000)};
+    const Choice choice = (*make_policy(name))->choose(only, prompt(4000), random);
+    EXPECT_NEAR(choice.ttft_seconds, 3.5, 1e-9) << name;
+  }
+}
+
 }  // namespace
 }  // namespace bessemer

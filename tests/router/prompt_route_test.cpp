@@ -27,12 +27,30 @@ v1::Admitted admission(uint32_t matched, uint64_t backlog) {
 const ChainPtr kNoBlocks = std::make_shared<const std::vector<uint64_t>>();
 
 struct FakeBook final : PledgeBook {
-  void pledge(KvPledgePtr pledge) override { pledged.push_back(std::move(pledge)); }
+  bool pledge(KvPledgePtr pledge) override {
+    if (full) return false;
+    pledged.push_back(std::move(pledge));
+    return true;
+  }
   void release(KvPledgePtr, bool computed) override { released.push_back(computed); }
   std::vector<KvPledgePtr> pledged;
   std::vector<bool> released;
+  bool full = false;
 };
 FakeBook unread;
+
+TEST(PromptRoute, WhatCouldNotBePledgedIsNotReleased) {
+  const auto chain = std::make_shared<const std::vector<uint64_t>>(std::vector<uint64_t>{1, 2});
+  FakeBook book;
+  book.full = true;
+  RoutingStats stats;
+  {
+    PromptRoute route(chain, 40, book);
+    route.claim(std::make_shared<LoadSlot>(), placed(0), stats);
+    route.computed();
+  }
+  EXPECT_TRUE(book.released.empty());
+}
 
 TEST(PromptRoute, ItsBlocksArePledgedUntilTheyAreComputedOrGivenUp) {
   const auto chain = std::make_shared<const std::vector<uint64_t>>(std::vector<uint64_t>{1, 2});

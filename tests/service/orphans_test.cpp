@@ -14,10 +14,10 @@ namespace {
 class FakeLane final : public EventSink, public std::enable_shared_from_this<FakeLane> {
  public:
   explicit FakeLane(Hub& hub) : hub_(hub) {}
-  bool submit(Request request, const std::string& name) {
+  bool submit(Request request, const std::string& name, uint32_t epoch = 0) {
     std::lock_guard lock(mutex_);
     const std::vector<int32_t> offsets(static_cast<size_t>(request.n));
-    orphan_ = {request.id, name, 0, ReplayTail(offsets, true)};
+    orphan_ = {request.id, name, epoch, ReplayTail(offsets, true)};
     return hub_.submit(std::move(request), shared_from_this());
   }
   bool attach(Orphans& orphans, const std::string& name) {
@@ -101,6 +101,29 @@ TEST(Orphans, WhoIsNotTakenUpIsCancelled) {
   EXPECT_EQ(orphans->count(), 0u);
   EXPECT_FALSE(std::make_shared<FakeLane>(world.hub)->attach(*orphans, "a"));
   wait_until([&] { return world.hub.stats().kv_held == 0; });
+}
+
+TEST(Orphans, OfTwoEpochsTheNewerStaysInWhicheverOrderTheyCome) {
+  for (const uint32_t first : {0u, 1u}) {
+    World world;
+    const auto orphans = std::make_shared<Orphans>(world.hub);
+    const TimePoint until = world.clock.now() + std::chrono::hours(1);
+    for (const uint32_t epoch : {first, 1 - first}) {
+      Request endless = request(world.hub.new_attempt(), 125);
+      endless.send_until = 1;
+      const auto lane = std::make_shared<FakeLane>(world.hub);
+      ASSERT_TRUE(lane->submit(endless, "a", epoch));
+      wait_until([&] { return lane->tokens() == 1; });
+      lane->lose(*orphans, until);
+    }
+    wait_until([&] { return world.hub.alive() == 1; });  // the other is cancelled, not forgotten
+    EXPECT_EQ(orphans->count(), 1u);
+    EXPECT_FALSE(orphans->give("a", 0, nullptr));
+    const auto newer = orphans->give("a", 1, nullptr);
+    ASSERT_TRUE(newer);
+    world.hub.cancel(newer->id, {});
+    wait_until([&] { return world.hub.alive() == 0; });
+  }
 }
 
 TEST(Orphans, WhatEndsMeanwhileIsKeptUntilItsTimeIsUp) {

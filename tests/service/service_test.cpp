@@ -299,7 +299,7 @@ v1::RouterFrame attach_frame(uint64_t handle, const v1::Start& start, const Answ
 
 // Lane after lane is lost, and the answer goes on as if nothing had happened.
 TEST_F(ServiceTest, AnAnswerGoesOnOverLanesThatAreLost) {
-  start();
+  start({"lease_ms=20000"});  // the client under test sends no pings
   const v1::RouterFrame asked = start_frame(1, kPrompt, 1000);
   const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, 1000));
   ASSERT_TRUE(whole.done);
@@ -468,8 +468,11 @@ TEST_F(ServiceTest, ASecondSignalStopsAtOnce) {
 }
 
 TEST_F(ServiceTest, AtTheDrainsDeadlineWhatRunsIsHandedOffAndGoesOnElsewhere) {
-  start({"drain_ms=100"});
-  const v1::RouterFrame asked = start_frame(1, kPrompt, 1500);
+  // So many that the deadline finds them running, so few that a sanitizer ends with them.
+  constexpr uint32_t kTokens = 600;
+  const std::string patient = "lease_ms=60000";  // the client under test sends no pings
+  start({"drain_ms=100", patient});
+  const v1::RouterFrame asked = start_frame(1, kPrompt, kTokens);
   const auto lane = client_->open_lane();
   ASSERT_TRUE(lane->send(hello_frame({Feature::handoff})) && lane->send(asked));
   Answer answer;
@@ -479,15 +482,16 @@ TEST_F(ServiceTest, AtTheDrainsDeadlineWhatRunsIsHandedOffAndGoesOnElsewhere) {
   ASSERT_TRUE(answer.handoff) << (answer.failed ? answer.failed->detail() : "it ended");
   EXPECT_THAT(answer.handoff->next_offset(), ElementsAre(answer.ids[0].size()));
   EXPECT_EQ(worker_->wait(10), 0);
-  start();
+  start({patient});
   v1::RouterFrame again = asked;
   again.mutable_start()->set_epoch(1);
   again.mutable_start()->mutable_resume()->add_choices()->mutable_ids()->Add(answer.ids[0].begin(),
                                                                              answer.ids[0].end());
   const Answer rest = ask(*client_->open_lane(), again);
   ASSERT_TRUE(rest.done);
-  EXPECT_EQ(answer.ids[0].size() + rest.ids[0].size(), 1500u);
-  const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, 1500));
+  ASSERT_EQ(answer.ids[0].size() + rest.ids[0].size(), size_t{kTokens});
+  const Answer whole = ask(*client_->open_lane(), start_frame(1, kPrompt, kTokens));
+  ASSERT_TRUE(whole.done);
   std::vector<uint32_t> both = answer.ids[0];
   both.insert(both.end(), rest.ids[0].begin(), rest.ids[0].end());
   EXPECT_EQ(both, whole.ids[0]);

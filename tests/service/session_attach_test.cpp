@@ -4,11 +4,6 @@
 namespace bessemer::testing {
 namespace {
 
-using std::chrono::milliseconds;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-
 TEST_F(SessionTest, AttachGoesOnBehindWhatTheRouterHas) {
   hello({Feature::attach});
   v1::Start first = small_start(1);

@@ -5,11 +5,6 @@
 namespace bessemer::testing {
 namespace {
 
-using std::chrono::milliseconds;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-
 TEST_F(SessionTest, SaysHelloFirst) {
   v1::WorkerFrame frame;
   ASSERT_TRUE(core().next_frame(frame));

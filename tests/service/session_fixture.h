@@ -14,6 +14,11 @@
 
 namespace bessemer::testing {
 
+using std::chrono::milliseconds;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
 class SessionTest : public ::testing::Test {
  protected:
   SessionTest() { limits_.max_attempts = 3; }

@@ -167,21 +167,7 @@ TEST_F(SpanExporterTest, ASilentCollectorDoesNotHoldTheEndUp) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
 }
 
-TEST(RetryDelay, GrowsToItsMostAndStartsAnew) {
-  Random random(1);
-  RetryDelay delay(milliseconds(100), milliseconds(800));
-  for (const int step : {100, 200, 400, 800, 800}) {
-    const Duration wait = delay.next(std::nullopt, random);
-    EXPECT_GE(wait, milliseconds(step) / 2);
-    EXPECT_LE(wait, milliseconds(step));
-  }
-  delay.reset();
-  EXPECT_LE(delay.next(std::nullopt, random), milliseconds(100));
-  EXPECT_EQ(delay.next(milliseconds(333), random), milliseconds(333));
-  EXPECT_EQ(delay.next(std::chrono::hours(1), random), milliseconds(800));
-}
-
-TEST(RetryDelay, OnlyWhatTheStandardNamesIsTriedAgain) {
+TEST(SpanExporter, OnlyWhatTheStandardNamesIsTriedAgain) {
   for (const int status : {429, 502, 503, 504}) EXPECT_TRUE(otlp_retryable(status));
   for (const int status : {200, 400, 401, 404, 413, 500, 501}) EXPECT_FALSE(otlp_retryable(status));
 }

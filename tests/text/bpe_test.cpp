@@ -207,6 +207,19 @@ TEST(BpeTokenizer, BytesWithoutATokenAreLeftOut) {
             (Ids{'a', 256}));
 }
 
+TEST(BpeTokenizer, LeastTokensIsALowerBound) {
+  v1::Vocabulary vocabulary = byte_vocabulary({{"a", "a"}, {"aa", "aa"}});
+  const auto tokenizer = create(vocabulary);
+  EXPECT_EQ(tokenizer->least_tokens(""), 0u);
+  EXPECT_EQ(tokenizer->least_tokens(std::string(4000, 'a')), 1000u);  // met
+  EXPECT_EQ(tokenizer->least_tokens(std::string(4001, 'a')), 1001u);
+  EXPECT_LE(tokenizer->least_tokens("abcab"), tokenizer->encode("abcab", {}).size());
+  add_token(vocabulary, "<|a long control token|>", v1::TOKEN_CONTROL);
+  EXPECT_EQ(create(vocabulary)->least_tokens(std::string(24, 'a')), 1u);
+  vocabulary.set_tokens('a', "nothing");  // no token for the byte: it vanishes
+  EXPECT_EQ(create(vocabulary)->least_tokens(std::string(4000, 'a')), 0u);
+}
+
 TEST(BpeTokenizer, RefusesWhatIsInconsistent) {
   v1::Vocabulary vocabulary = byte_vocabulary({{"a", "b"}});
   vocabulary.set_pre("gpt-9");

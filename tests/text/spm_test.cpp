@@ -105,6 +105,17 @@ TEST(SpmTokenizer, DecodeDropsTheOneSpaceThatEncodeAdded) {
   EXPECT_EQ(tokenizer->decode(Ids{1, 9}, false), "<s> a");
 }
 
+TEST(SpmTokenizer, LeastTokensIsALowerBoundOrNothing) {
+  v1::Vocabulary vocabulary = vocabulary_of({{"▁", -1}, {"a", -2}, {"aaaaaaaa", -3}});
+  const std::string text(8000, 'a');
+  EXPECT_EQ(create(vocabulary)->least_tokens(text), 1000u);
+  for (const std::string& any : {std::string("é\xff ☃"), std::string(100, ' '), text}) {
+    EXPECT_LE(create(vocabulary)->least_tokens(any), plain(*create(vocabulary), any).size());
+  }
+  vocabulary.set_remove_extra_whitespaces(true);
+  EXPECT_EQ(create(vocabulary)->least_tokens(text), 0u);
+}
+
 TEST(SpmTokenizer, NeedsScores) {
   v1::Vocabulary vocabulary = vocabulary_of(kLetters);
   vocabulary.clear_scores();

@@ -48,6 +48,12 @@ struct EngineStats {
   bool work_pending = false;
 };
 
+// Until so many prompt tokens are computed; 0: the speed is not known yet.
+inline int64_t prefill_us(const EngineStats& stats, int64_t tokens) {
+  if (stats.prefill_tokens_per_s <= 0) return 0;
+  return static_cast<int64_t>(1e6 * static_cast<double>(tokens) / stats.prefill_tokens_per_s);
+}
+
 class Engine {
  public:
   // Called on the engine thread with all that one pass produced, oldest first; must not block.

@@ -88,7 +88,7 @@ class Scheduler {
         {};  // their followers fork once the plan is complete
   };
 
-  // scheduler.cpp: requests and choices
+  // scheduler.cpp and scheduler_add.cpp: requests and choices
   std::optional<Rejected> refusal_of(const Request& request) const;
   std::unique_ptr<ActiveRequest> make_active(Request request, TimePoint now);
   static void take_up(Sequence& sequence, Resumed& before);
@@ -104,7 +104,6 @@ class Scheduler {
   void end_request(ActiveRequest& request);
   void retire_ended();
   int64_t backlog_tokens() const;
-  int64_t estimate_us(int64_t rows) const;
   int32_t rows_on_their_way(const ActiveRequest& request, int32_t found) const;
   int32_t waiting_requests() const;
   int32_t parked_requests() const;
@@ -162,6 +161,7 @@ class Scheduler {
   const Limits limits_;
   const int32_t rows_, logit_rows_;  // of one step
   ChunkPace pace_;
+  double widest_rows_ = 0;          // of a step's prompts, of late
   KvSpace kv_;                      // outlives every table
   std::vector<int32_t> block_ids_;  // of the block that is being entered
   std::vector<Replaced> replaced_;  // by it

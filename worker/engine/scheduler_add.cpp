@@ -39,7 +39,7 @@ void Scheduler::add(Request request, TimePoint now) {
     r.expected = std::min(expected, r.prompt_len());
     rows = r.prompt_len() + leader->generated() - expected;
   }
-  const int64_t estimate = estimate_us(backlog_tokens() + rows);
+  const int64_t estimate = prefill_us(stats_, backlog_tokens() + rows);
   if (r.request.max_ttft_us > 0 && estimate > r.request.max_ttft_us) {
     return emit(r, Rejected{RejectReason::too_slow,
                             fmt::format("the first token is expected in {} us, more than the {} us "
@@ -129,12 +129,6 @@ int32_t Scheduler::rows_on_their_way(const ActiveRequest& request, int32_t found
   while (block < request.hashes.size() && on_their_way_.contains(request.hashes[block].low))
     ++block;
   return static_cast<int32_t>(block) * kv_.block_tokens();
-}
-
-// Until so many prompt tokens are computed; 0: not known yet.
-int64_t Scheduler::estimate_us(int64_t rows) const {
-  if (stats_.prefill_tokens_per_s <= 0) return 0;
-  return static_cast<int64_t>(1e6 * static_cast<double>(rows) / stats_.prefill_tokens_per_s);
 }
 
 }  // namespace bessemer

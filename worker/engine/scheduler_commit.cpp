@@ -10,6 +10,7 @@ namespace {
 
 // Weight of the newest step in the means of EngineStats.
 constexpr double kMeanWeight = 0.1;
+constexpr double kWidestDecay = 0.98;  // halves over some thirty steps with prompts
 
 bool draws(Want want) {
   return want == Want::sample || want == Want::score_and_sample;
@@ -147,9 +148,11 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
   stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
   if (step.prefill_rows == 0) return;
   // The last few rows of prompts that were found in the cache take a step of their own, and say
-  // nothing of how fast a backlog goes: a step counts by the square of its share of the budget.
-  const int32_t budget = std::min(rows_, step.streams > 0 ? pace_.rows(step.streams) : rows_);
-  const double share = std::min(1.0, static_cast<double>(step.prefill_rows) / budget);
+  // nothing of how fast a backlog goes: a step counts by the square of its share of the widest of
+  // late. Not of the budget, which short prompts never fill: what the first of them measured, with
+  // cold weights, would stay for hundreds of them.
+  widest_rows_ = std::max<double>(step.prefill_rows, kWidestDecay * widest_rows_);
+  const double share = step.prefill_rows / widest_rows_;
   stats_.prefill_tokens_per_s =
       take_into_mean(stats_.prefill_tokens_per_s, step.prefill_rows * 1e6 / static_cast<double>(us),
                      kMeanWeight * share * share);

@@ -42,9 +42,7 @@ std::optional<AttemptId> EpochFence::holder(const std::string& request_id, uint3
 }
 
 bool EpochFence::knows(const std::string& request_id, uint32_t epoch) const {
-  std::lock_guard lock(mutex_);
-  const auto at = entries_.find(request_id);
-  return at != entries_.end() && at->second.epoch == epoch && !at->second.released;
+  return holder(request_id, epoch).has_value();
 }
 
 }  // namespace bessemer

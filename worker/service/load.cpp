@@ -64,7 +64,8 @@ bool LoadWatch::due(const EngineStats& stats, TimePoint now) const {
   const Duration since = now - last_;
   if (seq_ == 0) return true;
   if (since >= interval_)
-    return since >= milliseconds(kQuietLoadIntervalMs) || !is_unchanged(said_, stats);
+    return since >= milliseconds(kQuietLoadIntervalMs) || !is_unchanged(said_, stats) ||
+           is_large_change(said_, stats);  // KV that parked requests gave back takes no step
   const Duration least =
       std::max<Duration>(interval_ / kLargeChangeShare, milliseconds(kLeastLoadIntervalMs));
   return since >= least && is_large_change(said_, stats);

@@ -15,14 +15,18 @@ void Orphans::take_in(std::vector<Orphan> orphans, TimePoint until) {
   std::lock_guard lock(mutex_);
   for (Orphan& orphan : orphans) {
     const AttemptId id = orphan.id;
-    if (entries_.size() >= kMaxOrphans) {
+    // Of two epochs of a request the newer stays, in whichever order they come.
+    const auto other = by_request_.find(orphan.request_id);
+    const auto entry = other == by_request_.end() ? entries_.end() : entries_.find(other->second);
+    const bool outdated = entry != entries_.end() && entry->second.orphan.epoch > orphan.epoch;
+    if (outdated || entries_.size() >= kMaxOrphans) {
       hub_.cancel(id, {});
       hub_.reroute(id, nullptr);
       continue;
     }
-    // Another epoch's attempt of the same request was replaced, and so cancelled, long ago.
-    if (const auto other = by_request_.find(orphan.request_id); other != by_request_.end()) {
-      drop(entries_.find(other->second));
+    if (entry != entries_.end()) {
+      hub_.cancel(entry->second.orphan.id, {});
+      drop(entry);
     }
     by_request_[orphan.request_id] = key(id);
     entries_.emplace(key(id), Entry{std::move(orphan), until});

@@ -3,11 +3,10 @@
 // serialises the calls. Rules: proto/README.md.
 //
 // Invariants
-//   S1  Each Start is answered by exactly one Rejected, or by Admitted and exactly one Done or
-//       Failed; nothing follows.
+//   S1  Each Start is answered by exactly one Rejected, or by Admitted and exactly one Done, Failed
+//       or Handoff; nothing follows. An attempt that is attached goes on here as if it had been
+//       started here, behind what its router says it has.
 //   S2  Nothing is written before this worker's Hello, nothing acted upon before the peer's.
-//       An attempt that is attached goes on here as if it had been started here, behind what its
-//       router says it has.
 //   S3  What a peer can make this side hold is bounded by SessionLimits; beyond it the attempt or
 //       the lane is refused.
 #pragma once

@@ -1,6 +1,5 @@
 // SessionCore: an attempt from its Start until its input is complete and it is the engine's.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -9,13 +8,6 @@
 
 namespace bessemer {
 namespace {
-
-// Time until the backlog is computed; 0: not known yet.
-int64_t backlog_us(const EngineStats& stats) {
-  if (stats.prefill_tokens_per_s <= 0) return 0;
-  return static_cast<int64_t>(1e6 * static_cast<double>(stats.backlog_tokens) /
-                              stats.prefill_tokens_per_s);
-}
 
 // What an attempt holds in memory until its input is complete: its parameters, and all ids that it
 // announces.
@@ -58,7 +50,8 @@ std::optional<Refusal> SessionCore::admit(const v1::Start& start, Attempt& attem
   if (auto refusal = check_start(start, facts_)) return refusal;
   if (auto refusal = check_capacity(start)) return refusal;
   // Even if all of its prompt were in the cache. How much of it is, the engine will say.
-  const int64_t estimate = backlog_us(host_.stats());
+  const EngineStats stats = host_.stats();
+  const int64_t estimate = prefill_us(stats, stats.backlog_tokens);
   if (const int64_t most = max_ttft_us(start); most != 0 && estimate > most) {
     return Refusal{v1::REJECT_TOO_SLOW,
                    fmt::format("the backlog alone takes {} us, more than the {} us asked for",
@@ -186,7 +179,7 @@ void SessionCore::finish_assembly(Attempts::iterator at) {
 // token.
 void SessionCore::end_unstarted(Attempts::iterator at, TimePoint now) {
   Attempt& attempt = at->second;
-  const v1::Resume resume = attempt.assembling->resume();
+  const v1::Resume& resume = attempt.assembling->resume();
   attempt.tail = ReplayTail(first_offsets(*attempt.assembling), false);
   Done done;
   for (int32_t choice = 0; choice < attempt.choices; ++choice) {

@@ -1,5 +1,7 @@
 // Waits between tries.
 #pragma once
+#include <optional>
+
 #include "common/clock.h"
 #include "common/random.h"
 
@@ -11,7 +13,8 @@ class Backoff {
  public:
   Backoff(Duration first, Duration most, uint64_t seed)
       : first_(first), most_(most), step_(first), random_(seed) {}
-  Duration next();
+  // `asked`: what the other side wishes (Retry-After); heeded up to `most`.
+  Duration next(std::optional<Duration> asked = {});
   void reset() { step_ = first_; }
 
  private:
