@@ -59,6 +59,7 @@ Status validate(const RouterConfig& config) {
            Bound{"grpc_port", config.grpc_port, -1, 65535},
            Bound{"lanes", config.lanes, 0, 64},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
+           Bound{"max_queue_ms", config.max_queue_ms, 1, kDayMs},
        }) {
     if (bound.value < bound.low || bound.value > bound.high) {
       return absl::InvalidArgumentError(fmt::format("{} must be from {} to {}, not {}", bound.name,

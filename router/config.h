@@ -42,9 +42,10 @@ struct RouterConfig {
   // How a worker is chosen (router/routing): cache_aware, least_loaded, power_of_two,
   // consistent_hash, round_robin.
   std::string policy = "cache_aware";
-  bool decision_headers = false;  // x-bessemer-decision in answers to requests that have it
-  int32_t lanes = 0;              // sessions per worker; 0: min(cores, 4)
-  int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
+  bool decision_headers = false;   // x-bessemer-decision in answers to requests that have it
+  int32_t lanes = 0;               // sessions per worker; 0: min(cores, 4)
+  int32_t max_waiting = 1024;      // requests that wait for a worker; beyond it: 429
+  int32_t max_queue_ms = 120'000;  // of a worker's queue, by its speed; beyond it: 429
 
   std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
 

@@ -55,6 +55,7 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   EndpointSettings settings;
   settings.request_timeout = milliseconds(config.request_timeout_ms);
   settings.max_waiting = config.max_waiting;
+  settings.max_queue = milliseconds(config.max_queue_ms);
   settings.cors_origins = config.cors_origins;
   settings.trace_sample_ratio = config.trace_sample_ratio;
   settings.decision_headers = config.decision_headers;

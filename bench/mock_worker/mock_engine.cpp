@@ -117,6 +117,7 @@ v1::Load MockEngine::load() const {
   std::lock_guard lock(mutex_);
   v1::Load load;
   load.set_running(static_cast<uint32_t>(sequences_.size()));
+  load.set_backlog_tokens(faults_.backlog_tokens);
   load.set_prefill_tok_s(static_cast<float>(timing_.prefill_tok_s));
   load.set_step_us(static_cast<uint32_t>(timing_.step_us));
   load.set_kv_total(1000);

@@ -38,6 +38,7 @@ struct MockFaults {
   std::atomic<bool> hang{false};        // no step is taken, pings are still answered
   std::atomic<int32_t> reject_next{0};  // so many Starts are refused ...
   std::atomic<int32_t> reject_reason{v1::REJECT_QUEUE_FULL};  // ... with this reason
+  std::atomic<uint64_t> backlog_tokens{0};                    // what the load reports say
   std::atomic<int64_t> max_live{INT64_MAX};  // attempts; further Starts are refused likewise
   std::atomic<int32_t> fail_next{
       0};  // so many attempts end with Failed after their first token ...

@@ -105,6 +105,8 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "header");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
+  visitor("max_queue_ms", config.max_queue_ms,
+          "how long a worker's queue may take, by its own speed; beyond it: 429");
   visitor("max_connections", config.max_connections, "open connections; beyond it: 503");
   visitor("max_body_bytes", config.max_body_bytes, "longest request body");
   visitor("header_timeout_ms", config.header_timeout_ms, "for a request's head to arrive");

@@ -12,20 +12,14 @@ namespace bessemer {
 namespace {
 
 // log_level is taken over too, by the command itself.
-constexpr std::array<std::string_view, 14> kReloadable = {
-    "workers",
-    "policy",
-    "max_waiting",
-    "max_connections",
-    "max_body_bytes",
-    "sse_ping_ms",
-    "body_timeout_ms",
-    "header_timeout_ms",
-    "request_timeout_ms",
-    "idle_timeout_ms",
-    "cors_origins",
-    "decision_headers",
-    "drain_notice_ms",
+constexpr std::array<std::string_view, 15> kReloadable = {
+    "workers",           "policy",
+    "max_waiting",       "max_queue_ms",
+    "max_connections",   "max_body_bytes",
+    "sse_ping_ms",       "body_timeout_ms",
+    "header_timeout_ms", "request_timeout_ms",
+    "idle_timeout_ms",   "cors_origins",
+    "decision_headers",  "drain_notice_ms",
     "drain_ms",
 };
 

@@ -40,6 +40,7 @@ struct EndpointOptions {
 struct EndpointSettings {
   Duration request_timeout = std::chrono::minutes(10);
   int32_t max_waiting = 1024;  // requests that wait for room in a worker, all cores together
+  Duration max_queue = PlacementLimits().max_queue;
   std::vector<std::string> cors_origins;  // "*": every one
   double trace_sample_ratio = 1;          // of requests that come without a trace of their own
   bool decision_headers = false;          // answer kDecisionHeader where a request has it

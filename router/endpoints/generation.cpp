@@ -89,7 +89,7 @@ void Generation::make_runs() {
     const PreparedPrompt& prompt = prepared_->prompts[i];
     run->route.emplace(prompt.chain, static_cast<int64_t>(prompt.ids.size()),
                        call_.router.fleet->pledges());
-    run->placement.emplace(placement_input(*run), call_.router.options.placement);
+    begin_placement(*run);
     reset_choices(*run);
     queue_.push_back(run.get());
     runs_.push_back(std::move(run));

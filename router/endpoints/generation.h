@@ -87,6 +87,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   int32_t most_in_flight() const;
   uint64_t session() const;
   PlacementInput placement_input(const Run& run) const;
+  void begin_placement(Run& run);
   void launch();
   void place(Run& run);
   PlacementStep decide(Run& run);

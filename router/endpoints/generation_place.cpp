@@ -61,6 +61,12 @@ PlacementInput Generation::placement_input(const Run& run) const {
   return input;
 }
 
+void Generation::begin_placement(Run& run) {
+  PlacementLimits limits = call_.router.options.placement;
+  limits.max_queue = call_.core.settings.max_queue;
+  run.placement.emplace(placement_input(run), limits);
+}
+
 // What ties this request to others of its conversation, as far as the client says it.
 uint64_t Generation::session() const {
   const ValidRequest& request = prepared_->request;
@@ -222,7 +228,7 @@ void Generation::refuse(Run& run, const PlaceRefused& refused) {
 }
 
 void Generation::put_back(Run& run) {
-  run.placement.emplace(placement_input(run), call_.router.options.placement);
+  begin_placement(run);
   run.bounces = 0;
   run.in_flight = false;
   window_ = --in_flight_;

@@ -9,17 +9,17 @@
 //   price = 1 + lambda + backlog / P
 //
 // P is the worker's prefill speed. omega is there since a short prompt does not wait for long ones:
-// a step's rows go half to the first and half to those that want least (worker/engine/row_shares.h).
-// For the same reason the worker's own backlog is in the price: what a long prompt adds, those who
-// queue there wait for. lambda, the price of prompt tokens, is the queue of the least
-// busy worker, in seconds: 0 while anybody is idle, so that load spreads, and large when prompts
-// queue everywhere, so that hits are protected. It is not the mean queue, which a single hot worker
-// raises: of two workers, neither would ever leave the one that has four seconds of its prompt, how
-// long the other's queue may be.
+// a step's rows go half to the first and half to those that want least
+// (worker/engine/row_shares.h). For the same reason the worker's own backlog is in the price: what
+// a long prompt adds, those who queue there wait for. lambda, the price of prompt tokens, is the
+// queue of the least busy worker, in seconds: 0 while anybody is idle, so that load spreads, and
+// large when prompts queue everywhere, so that hits are protected. It is not the mean queue, which
+// a single hot worker raises: of two workers, neither would ever leave the one that has four
+// seconds of its prompt, how long the other's queue may be.
 //
-// recent is there since caches bring conversations back: who has computed more of late will be asked
-// more soon, and no queue says so yet. Without it an idle cluster's conversations gather where the
-// first few happened to begin.
+// recent is there since caches bring conversations back: who has computed more of late will be
+// asked more soon, and no queue says so yet. Without it an idle cluster's conversations gather
+// where the first few happened to begin.
 #include <algorithm>
 #include <unordered_map>
 
@@ -78,9 +78,10 @@ class CacheAware final : public Policy {
     choice.seconds = costs_[choice.index];
     choice.next_seconds = least_but(costs_, choice.index);
     choice.ttft_seconds = ttft_seconds(candidates[choice.index], input);
-    recent_.add(candidates[choice.index].worker, missing_tokens(candidates[choice.index], input),
-                candidates.size());
     return choice;
+  }
+  void sent(const Candidate& where, const PlacementInput& input, size_t candidates) override {
+    recent_.add(where.worker, missing_tokens(where, input), candidates);
   }
 
  private:

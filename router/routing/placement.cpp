@@ -11,6 +11,8 @@ namespace {
 
 constexpr int32_t kRetryNoWorkerMs =
     1000;  // a restarted worker is usually back within a second or two
+constexpr int64_t kLeastRetryMs = 1000;
+constexpr int64_t kMostRetryMs = 120'000;  // official clients ignore more
 
 // The estimate from which on the next best worker would have been the better choice.
 uint32_t highest_estimate_us(const Choice& choice, const PlacementLimits& limits) {
@@ -20,6 +22,15 @@ uint32_t highest_estimate_us(const Choice& choice, const PlacementLimits& limits
   const double ahead = std::max(choice.next_seconds - choice.seconds, 0.0);
   const double most = 1e6 * (choice.ttft_seconds + ahead + margin);
   return most < std::numeric_limits<uint32_t>::max() ? static_cast<uint32_t>(most) : 0;
+}
+
+// Until the worker's queue is no longer than the bound. Whoever has not been measured, nor anybody
+// else, is not known to be slow.
+Duration until_room(const Candidate& candidate, Duration max_queue) {
+  if (candidate.reading.prefill_tok_s <= 0) return Duration::zero();
+  const std::chrono::duration<double> queue(queue_seconds(candidate));
+  if (queue <= max_queue) return Duration::zero();
+  return std::chrono::duration_cast<Duration>(queue - max_queue);
 }
 
 }  // namespace
@@ -38,13 +49,19 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
   if (!open.empty() && bounces_ < limits_.max_bounces) {
     assume_speeds(open);
     const Choice choice = policy.choose(open, input_, random);
-    return place_on(open[choice.index], choice);
+    const Candidate& chosen = open[choice.index];
+    const Duration wait = until_room(chosen, limits_.max_queue);
+    if (wait > Duration::zero() && losses_ == 0) {
+      return wait_or_refuse(now, wait, "the queue is longer than max_queue_ms");
+    }
+    policy.sent(chosen, input_, open.size());
+    return place_on(chosen, choice);
   }
   if (candidates.empty() && !supported) {
     return PlaceRefused{RefusalKind::unsupported,
                         "no worker of this model supports what the request asks for", 0};
   }
-  if (any_willing) return wait_or_refuse(now);
+  if (any_willing) return wait_or_refuse(now, Duration::zero(), "every worker's queue is full");
   const std::string detail =
       last_detail_.empty() ? "no worker serves this model now" : last_detail_;
   return PlaceRefused{RefusalKind::no_worker, detail, kRetryNoWorkerMs};
@@ -63,17 +80,20 @@ PlaceOn Placement::place_on(const Candidate& candidate, const Choice& choice) {
   return place;
 }
 
-PlacementStep Placement::wait_or_refuse(TimePoint now) {
-  const auto wait =
-      std::max<Duration>(std::chrono::milliseconds(retry_after_ms_), limits_.wait_step);
+// A wait that would end after max_wait is refused before it begins.
+PlacementStep Placement::wait_or_refuse(TimePoint now, Duration until_room,
+                                        const std::string& why) {
+  const Duration wait = std::max<Duration>(
+      {until_room, std::chrono::milliseconds(retry_after_ms_), limits_.wait_step});
   if (!waiting_since_) waiting_since_ = now;
-  if (bounces_ >= limits_.max_bounces || now - *waiting_since_ >= limits_.max_wait) {
-    const auto retry_ms = static_cast<int32_t>(microseconds(wait) / 1000);
-    return PlaceRefused{RefusalKind::overloaded, "every worker's queue is full",
-                        std::max(retry_ms, 1000)};
+  if (bounces_ >= limits_.max_bounces || now + wait - *waiting_since_ > limits_.max_wait) {
+    const auto retry_ms = std::chrono::ceil<std::chrono::milliseconds>(wait).count();
+    return PlaceRefused{
+        RefusalKind::overloaded, why,
+        static_cast<int32_t>(std::clamp<int64_t>(retry_ms, kLeastRetryMs, kMostRetryMs))};
   }
   refused_.clear();
-  return PlaceLater{std::min<Duration>(wait, limits_.max_wait)};
+  return PlaceLater{wait};
 }
 
 void Placement::rejected(v1::RejectReason reason, const std::string& detail,

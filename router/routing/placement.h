@@ -6,7 +6,9 @@
 //       not at all.
 //   P2  Every round ends: with a worker, with a wait, or with a refusal. Rounds, losses and the
 //       time waited are bounded.
-//   P3  The epoch rises with every attempt, so that a worker can refuse a stale one.
+//   P3  No prompt is sent behind a queue longer than max_queue, by that worker's own speed, but one
+//       that a worker had taken and lost.
+//   P4  The epoch rises with every attempt, so that a worker can refuse a stale one.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -33,6 +35,9 @@ struct PlacementLimits {
   int32_t max_losses = 2;  // attempts lost with their worker before a token was delivered
   Duration wait_step = std::chrono::milliseconds(100);
   Duration max_wait = std::chrono::seconds(5);  // in the router, while every queue is full
+  // Of a worker's queue, in time: its own bound counts requests, whatever their length. Official
+  // clients heed a Retry-After of up to two minutes, and wait five times as long for an answer.
+  Duration max_queue = std::chrono::minutes(2);
 };
 
 // Send it there.
@@ -45,7 +50,7 @@ struct PlaceOn {
   Choice choice;                 // its index is of no use here
   int64_t matched_tokens = 0;    // what the chosen one is believed to have of the prompt
 };
-// All who could serve are full: ask again after `delay`.
+// There is no room now: ask again after `delay`.
 struct PlaceLater {
   Duration delay{};
 };
@@ -73,7 +78,8 @@ class Placement {
 
  private:
   PlaceOn place_on(const Candidate& candidate, const Choice& choice);
-  PlacementStep wait_or_refuse(TimePoint now);
+  // `until_room`: how long at least.
+  PlacementStep wait_or_refuse(TimePoint now, Duration until_room, const std::string& why);
 
   const PlacementInput input_;
   const PlacementLimits limits_;

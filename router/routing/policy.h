@@ -63,14 +63,20 @@ class Policy {
   // `candidates` is not empty.
   virtual Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                         Random& random) = 0;
+  // What was chosen last, of so many candidates, is sent there.
+  virtual void sent(const Candidate& where, const PlacementInput& input, size_t candidates) {
+    (void)where;
+    (void)input;
+    (void)candidates;
+  }
 };
 
 // InvalidArgument lists the names there are.
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name);
 std::vector<std::string> policy_names();
 
-// What cache_aware weighs with; cache_aware.cpp has the formula. The defaults are what the simulator
-// found best (tests/sim).
+// What cache_aware weighs with; cache_aware.cpp has the formula. The defaults are what the
+// simulator found best (tests/sim).
 struct CostWeights {
   double overtaking = 6;  // of its own time, what a prompt waits at most behind longer ones
   double crowding = 1;    // of the worker's own queue, in the price of prompt tokens

@@ -485,6 +485,27 @@ TEST_F(GenerationTest, NobodyMayWaitBeyondTheLimit) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(1));
 }
 
+// A queue of 40 s where 10 s are allowed: there is room in half a minute.
+TEST_F(GenerationTest, AQueueBeyondItsBoundIs429WithTheTimeUntilThereIsRoom) {
+  config_.max_queue_ms = 10'000;
+  auto& worker = add_worker();
+  worker.engine().faults().backlog_tokens = static_cast<uint64_t>(40 * mock_.timing.prefill_tok_s);
+  start();
+  const auto post_until = [&](int status) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    auto response = post("/v1/chat/completions", kChat);
+    while (response.status != status && std::chrono::steady_clock::now() < end)
+      response = post("/v1/chat/completions", kChat);
+    EXPECT_EQ(response.status, status) << "once the report has come";
+    return response;
+  };
+  const auto refused = post_until(429);
+  EXPECT_NEAR(std::stod(refused.headers["retry-after-ms"]), 30'000, 500);
+  EXPECT_NE(refused.body.find("max_queue_ms"), std::string::npos);
+  worker.engine().faults().backlog_tokens = 0;
+  post_until(200);
+}
+
 TEST_F(GenerationTest, FinalRefusalsAreTheClientsFault) {
   auto& worker = add_worker();
   start();

@@ -83,6 +83,51 @@ TEST_F(PlacementTest, WaitsWhenAllAreFullAndRefusesInTheEnd) {
   EXPECT_GT(waits, 0);
 }
 
+// 1,000 tokens a second: a queue of 123 s is 3 s too long, one of 200 s too long to wait for.
+TEST_F(PlacementTest, WaitsForARoomInTimeIfThatIsSoon) {
+  const auto step = next({candidate(0, 0, 123'000)});
+  ASSERT_TRUE(std::holds_alternative<PlaceLater>(step));
+  EXPECT_EQ(std::get<PlaceLater>(step).delay, std::chrono::seconds(3));
+  now_ += std::chrono::seconds(3);
+  EXPECT_EQ(placed({candidate(0, 0, 120'000)}), 0u);
+}
+
+TEST_F(PlacementTest, RefusesAtOnceWhatWouldWaitTooLong) {
+  const auto step = next({candidate(0, 0, 200'000), candidate(1, 0, 180'000)});
+  ASSERT_TRUE(std::holds_alternative<PlaceRefused>(step));
+  EXPECT_EQ(std::get<PlaceRefused>(step).kind, RefusalKind::overloaded);
+  EXPECT_EQ(std::get<PlaceRefused>(step).retry_after_ms, 60'000);
+  const auto hopeless = next({candidate(0, 0, 900'000)});
+  ASSERT_TRUE(std::holds_alternative<PlaceRefused>(hopeless));
+  EXPECT_EQ(std::get<PlaceRefused>(hopeless).retry_after_ms, 120'000);
+}
+
+// Others come in between: the waits together stay below max_wait.
+TEST_F(PlacementTest, WaitsForARoomAreBoundedTogether) {
+  Duration waited{};
+  while (true) {
+    const auto step = next({candidate(0, 0, 122'000)});
+    if (std::holds_alternative<PlaceRefused>(step)) break;
+    ASSERT_TRUE(std::holds_alternative<PlaceLater>(step));
+    waited += std::get<PlaceLater>(step).delay;
+    now_ += std::get<PlaceLater>(step).delay;
+    ASSERT_LE(waited, limits_.max_wait);
+  }
+  EXPECT_EQ(waited, std::chrono::seconds(4));
+}
+
+TEST_F(PlacementTest, WhatWasTakenAndLostIsNotRefusedForAQueue) {
+  EXPECT_EQ(placed({candidate(0)}), 0u);
+  placement_.lost("killed");
+  EXPECT_EQ(placed({candidate(1, 0, 900'000)}), 1u);
+}
+
+TEST_F(PlacementTest, AQueueOfUnknownSpeedIsNoReasonToRefuse) {
+  Candidate fresh = candidate(0, 0, 10'000'000);
+  fresh.reading.prefill_tok_s = 0;
+  EXPECT_EQ(placed({fresh}), 0u);
+}
+
 TEST_F(PlacementTest, SomeRefusalsAreFinal) {
   placed({candidate(0), candidate(1)});
   placement_.rejected(v1::REJECT_TOO_LARGE, "too long", 0);
