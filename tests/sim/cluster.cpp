@@ -106,6 +106,7 @@ void Cluster::ended(size_t conversation, size_t number, Record record) {
 
 void Cluster::tick() {
   for (const auto& worker : workers_) worker->tick();
+  for (const auto& router : routers_) router->tidy();
   for (const auto& checker : checkers_) checker->on_tick(*this);
   if (over_ && timeline_.now() - *over_ >= kSettle) return;
   timeline_.after(SimWorker::kTick, [this] { tick(); });

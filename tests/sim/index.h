@@ -1,5 +1,5 @@
-// Which worker has which blocks, as WatchKv says: a set for each worker, exact and slow. The oracle of
-// the router's own index.
+// Which worker has which blocks, as WatchKv says: a set for each worker, exact and slow. The oracle
+// of the router's own index.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -31,9 +31,12 @@ class NaiveIndex {
     while (count < blocks.size() && sets_[worker].contains(blocks[count])) ++count;
     return count;
   }
-  const Blocks& of(uint32_t worker) const { return sets_.at(worker); }
+  const Blocks& of(uint32_t worker) const {
+    return worker < sets_.size() ? sets_[worker] : nothing_said_;
+  }
 
  private:
+  const Blocks nothing_said_;
   std::vector<Blocks> sets_;
 };
 

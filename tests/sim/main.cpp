@@ -22,6 +22,8 @@ struct Arguments {
   size_t requests = 0;
   bool admission = false;
   int32_t max_waiting = EngineOptions().max_waiting;
+  double max_queue_s = std::chrono::duration<double>(PlacementLimits().max_queue).count();
+  bool no_pledges = false;
   int64_t report_ms = kLoadIntervalMs;
   TurnsOptions turns;
   Slo slo;
@@ -55,6 +57,11 @@ void add_flags(CLI::App& app, Arguments& arguments) {
                "takes");
   app.add_option("--max-waiting", arguments.max_waiting, "of a worker, with --admission")
       ->check(CLI::Range(1, 65536));
+  app.add_option("--max-queue-s", arguments.max_queue_s,
+                 "of a worker's queue in time (max_queue_ms), with --admission")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--no-pledges", arguments.no_pledges,
+               "routers know what workers have, not what they are about to have");
   app.add_option("--slo-ttft-s", arguments.slo.ttft_s)->check(CLI::PositiveNumber);
   app.add_option("--slo-gap-s", arguments.slo.gap_s, "mean between an answer's tokens")
       ->check(CLI::PositiveNumber);
@@ -87,6 +94,9 @@ ClusterOptions cluster_options(const Arguments& arguments, const std::string& po
   options.worker = worker_options(blocks);
   options.worker.load_interval_ms = static_cast<uint32_t>(arguments.report_ms);
   options.router.admission = arguments.admission;
+  options.router.limits.max_queue =
+      arguments.admission ? from_seconds(arguments.max_queue_s) : Duration::max();
+  options.router.pledges = !arguments.no_pledges;
   options.worker.engine.max_waiting = arguments.admission ? arguments.max_waiting : kNoQueueBound;
   options.seed = seed;
   return options;

@@ -19,6 +19,7 @@ struct Record {
   std::string refusal;
   double asked_s = -1, first_s = -1, end_s = -1;
   int32_t bounces = 0;  // refusals by workers
+  double queue_s = 0;  // its worker's queue when it was sent, as its router knew; 0: no speed known
   // Tokens.
   int32_t prompt = 0, answer = 0;  // wanted
   int32_t received = 0;            // of the answer

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "common/check.h"
+#include "router/routing/cost.h"
 
 namespace bessemer::sim {
 
@@ -159,24 +160,32 @@ void SimRouter::place(uint64_t request) {
   const PlacementStep step =
       live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
   if (const auto* on = std::get_if<PlaceOn>(&step)) return start_on(live, *on, open);
-  if (const auto* later = std::get_if<PlaceLater>(&step)) {
-    return timeline_.after(later->delay, [this, request] { place(request); });
-  }
+  if (const auto* later = std::get_if<PlaceLater>(&step)) return wait(request, later->delay);
   end(request, Outcome::refused, std::get<PlaceRefused>(step).detail);
+}
+
+// As Generation::wait.
+void SimRouter::wait(uint64_t request, Duration delay) {
+  if (waiting_ >= options_.max_waiting) {
+    return end(request, Outcome::refused, "as many requests wait as may");
+  }
+  ++waiting_;
+  timeline_.after(delay, [this, request] {
+    --waiting_;
+    place(request);
+  });
 }
 
 void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candidate>& open) {
   const Candidate& where = open[on.worker];
   live.record.worker = on.worker;
   live.record.bounces = on.bounces;
+  live.record.queue_s = where.reading.prefill_tok_s > 0 ? queue_seconds(where) : 0;
   live.record.predicted = static_cast<int32_t>(where.matched_tokens);
   const auto best = std::ranges::max(open, {}, &Candidate::matched_tokens);
   live.record.elsewhere = static_cast<int32_t>(best.matched_tokens);
   if (contender_.follower) contender_.follower->placed(live.record.request, where, live.input);
-  live.pledge = std::make_shared<KvPledge>();
-  live.pledge->worker = on.worker;
-  live.pledge->chain = live.question.blocks;
-  pledges_.pledge(*live.pledge);
+  if (options_.pledges) pledge(live, on.worker);
   Link& link = *links_[on.worker];
   link.slot.own.fetch_add(1);
   live.unadmitted = live.input.prompt_tokens - where.matched_tokens;
@@ -222,6 +231,13 @@ void SimRouter::token(uint64_t request, int32_t offset, int32_t id) {
   record.first_s = timeline_.seconds();
   release(live, true);
   if (contender_.follower) contender_.follower->first_token(request);
+}
+
+void SimRouter::pledge(Live& live, uint32_t worker) {
+  live.pledge = std::make_shared<KvPledge>();
+  live.pledge->worker = worker;
+  live.pledge->chain = live.question.blocks;
+  pledges_.pledge(*live.pledge);
 }
 
 void SimRouter::release(Live& live, bool computed) {

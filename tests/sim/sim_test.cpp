@@ -36,16 +36,18 @@ ClusterOptions random_options(Random& random) {
   options.worker = worker_options(static_cast<int32_t>(random.between(140, 400)));
   options.worker.limits.slots = static_cast<int32_t>(random.between(2, 64));
   options.worker.engine.step_tokens = static_cast<int32_t>(random.between(64, 2048));
-  options.worker.engine.max_waiting = static_cast<int32_t>(random.between(1, 64));
+  options.worker.engine.max_waiting = static_cast<int32_t>(random.between(1, 16));
   options.worker.load_interval_ms = static_cast<uint32_t>(random.between(20, 1000));
   options.router.admission = random.chance(0.5);
+  options.router.max_waiting = static_cast<int32_t>(random.between(0, 20));
+  options.router.limits.max_queue = std::chrono::milliseconds(random.between(200, 20'000));
   options.router.latency = std::chrono::microseconds(random.between(0, 5000));
   return options;
 }
 
 TEST(RoutingSim, KeepsItsInvariants) {
   const uint64_t first = test::environment("BESSEMER_SIM_FIRST", 1);
-  const uint64_t seeds = test::environment("BESSEMER_SIM_SEEDS", 40);
+  const uint64_t seeds = test::environment("BESSEMER_SIM_SEEDS", 15);
   size_t answered = 0, refused = 0, bounced = 0;
   for (uint64_t seed = first; seed < first + seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -53,7 +55,7 @@ TEST(RoutingSim, KeepsItsInvariants) {
     const ClusterOptions options = random_options(random);
     TurnsOptions turns;
     turns.conversations = 40;
-    turns.per_s = 0.5 + 4 * random.uniform();
+    turns.per_s = 0.5 + 8 * random.uniform();
     turns.seed = random.next();
     const Workload workload = turns_workload(turns);
     const auto cluster = run(options, workload);
@@ -156,6 +158,52 @@ TEST(RoutingSim, TheCheckerOfEndingsSeesWhatIsWrong) {
   EXPECT_THAT(twice.complaint(), testing::HasSubstr("ended twice"));
 }
 
+TEST(RoutingSim, TheCheckerOfBoundsSeesWhatIsBeyondThem) {
+  const Workload workload = turns_workload({.conversations = 2});
+  ClusterOptions options;
+  options.worker = worker_options(300);
+  const auto cluster = run(options, workload);
+  const Record good = cluster->records().front();
+  const auto complaint = [&](auto spoil) {
+    StaysWithinBounds checker;
+    Record record = good;
+    spoil(record);
+    checker.on_end(record, *cluster);
+    return checker.complaint();
+  };
+  EXPECT_EQ(complaint([](Record&) {}), "");
+  EXPECT_THAT(complaint([](Record& record) { record.queue_s = 121; }),
+              testing::HasSubstr("behind a queue of 121"));
+  EXPECT_NE(complaint([](Record& record) { record.bounces = 17; }), "");
+}
+
+// What holds when all is over cannot hold while prompts are computed.
+class NotYetIdle final : public Checker {
+ public:
+  void on_tick(const Cluster& cluster) override {
+    ReturnsToBaseline baseline;
+    baseline.on_idle(cluster);
+    pledged_ = pledged_ || baseline.complaint().find("pledges of") != std::string::npos;
+    KnowsTheCaches caches;
+    caches.on_idle(cluster);
+    late_ = late_ || caches.complaint().find("blocks are known") != std::string::npos;
+  }
+  void on_idle(const Cluster&) override {
+    expect(pledged_, "no pledge was seen");
+    expect(late_, "no report was late");
+  }
+
+ private:
+  bool pledged_ = false, late_ = false;
+};
+
+TEST(RoutingSim, TheCheckersOfTheEndSeeWhatIsUnderWay) {
+  const Workload workload = turns_workload({.conversations = 20, .per_s = 2});
+  ClusterOptions options;
+  options.worker = worker_options(300);
+  run(options, workload, std::make_unique<NotYetIdle>());
+}
+
 TEST(RoutingSim, AnOverloadedClusterRefusesAndRecovers) {
   const Workload workload = turns_workload({.conversations = 80, .per_s = 20, .document = 1});
   ClusterOptions options;
@@ -168,20 +216,37 @@ TEST(RoutingSim, AnOverloadedClusterRefusesAndRecovers) {
   EXPECT_GT(figures.answered, 40u);
 }
 
-// Means over two seeds, of one policy.
+// Three times as many long prompts as are computed: with queues bounded in requests alone, whoever
+// is answered has waited for minutes; bounded in seconds, as many are answered and in time.
+TEST(RoutingSim, AQueueBoundedInSecondsKeepsGoodputInOverload) {
+  bench::Trace trace;
+  for (int i = 0; i < 900; ++i) trace.requests.push_back({i * 0.1, 8000, 50, {}});
+  const Workload workload = workload_of(trace, "overload", {});
+  const auto figures = [&](Duration max_queue) {
+    ClusterOptions options;
+    options.workers = 3;
+    options.policy = "cache_aware";
+    options.worker = worker_options(1024);
+    options.router.admission = true;
+    options.router.limits.max_queue = max_queue;
+    return figures_of(*run(options, workload), {});
+  };
+  const Figures bounded = figures(std::chrono::seconds(20));
+  const Figures unbounded = figures(Duration::max());
+  EXPECT_GT(bounded.refused, 0u);
+  EXPECT_LT(bounded.ttft_p99_s, 30);
+  EXPECT_GT(bounded.goodput, 0.9 * static_cast<double>(bounded.answered) / 900);
+  EXPECT_GT(bounded.goodput, 1.5 * unbounded.goodput);
+}
+
 Figures figures_on(const std::string& policy, const bench::Trace& trace, double speed,
                    size_t requests) {
-  std::vector<Figures> runs;
-  for (uint64_t seed = 1; seed <= 2; ++seed) {
-    const Workload workload = workload_of(trace, "mooncake", {speed, requests, seed});
-    ClusterOptions options;
-    options.policy = policy;
-    options.seed = seed;
-    options.worker = worker_options(1024);
-    options.worker.engine.max_waiting = kNoQueueBound;
-    runs.push_back(figures_of(*run(options, workload), {}));
-  }
-  return mean_of(runs);
+  const Workload workload = workload_of(trace, "mooncake", {speed, requests, 1});
+  ClusterOptions options;
+  options.policy = policy;
+  options.worker = worker_options(1024);
+  options.worker.engine.max_waiting = kNoQueueBound;
+  return figures_of(*run(options, workload), {});
 }
 
 TEST(RoutingSim, CacheAwareAnswersFirstOnARecordedTrace) {

@@ -1,9 +1,9 @@
 // How long a step takes, by the roofline: a fixed part, and the greater of what has to be computed
 // and what has to be read.
 //
-// The defaults are a dense 70B model (LLaMA2-70B: 80 layers, 64 heads and 8 KV heads of 128, bf16) on
-// a node of eight A800, for which Mooncake's traces were published (FAST'25, section 5), at half of
-// the arithmetic peak of 8 x 312 TFLOP/s and 0.7 of the bandwidth of 8 x 2.04 TB/s:
+// The defaults are a dense 70B model (LLaMA2-70B: 80 layers, 64 heads and 8 KV heads of 128, bf16)
+// on a node of eight A800, for which Mooncake's traces were published (FAST'25, section 5), at half
+// of the arithmetic peak of 8 x 312 TFLOP/s and 0.7 of the bandwidth of 8 x 2.04 TB/s:
 //   row      2 x 70e9 FLOP / 1.25e15                                     = 112 us
 //   pair     of a row and a row before it: 4 x 8,192 x 80 FLOP / 1.25e15 = 2.1 ns
 //   weights  140 GB / 11.4 TB/s                                          = 12.3 ms

@@ -52,8 +52,8 @@ struct TraceOptions {
 Workload workload_of(const bench::Trace& trace, const std::string& name,
                      const TraceOptions& options);
 
-// Chats with applications: every conversation begins with its application's instructions; some go on
-// with a document; each turn sends all that was said before and a new question. Lengths are
+// Chats with applications: every conversation begins with its application's instructions; some go
+// on with a document; each turn sends all that was said before and a new question. Lengths are
 // log-normal about the medians given here, with the shape of chat traffic (long tails).
 struct TurnsOptions {
   int32_t conversations = 600;

@@ -1,5 +1,5 @@
-// T2: once the last report has come, every router's index is what the workers' caches are; and every
-// match until then was that of the index's oracle, a plain set fed by the same reports.
+// T3: once the last report has come, every router's index is what the workers' caches are; and
+// every match until then was that of the index's oracle, a plain set fed by the same reports.
 #pragma once
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-// Of equal workers none gets much more or less of the work than the others: no herd, nobody starved.
-// Only where prompts have nothing in common: a cache is a reason to be uneven.
+// Of equal workers none gets much more or less of the work than the others: no herd, nobody
+// starved. Only where prompts have nothing in common: a cache is a reason to be uneven.
 #pragma once
 #include <algorithm>
 

@@ -1,5 +1,5 @@
-// The bounds that protect a worker hold at any time: its queue, its blocks, its slots; and no
-// placement asks more often than its limits say.
+// The bounds hold at any time: a worker's queue, its blocks, its slots; what waits in a router
+// (T2); and no placement asks more often, or sends behind a longer queue, than its limits say.
 #pragma once
 #include "tests/sim/cluster.h"
 
@@ -18,10 +18,17 @@ class StaysWithinBounds final : public Checker {
       expect(stats.kv_free + stats.kv_held + stats.kv_cached == stats.kv_total,
              "free, held and cached blocks are not all there are");
     }
+    for (const auto& router : cluster.routers()) {
+      expect(router->waiting() <= router->options().max_waiting,
+             std::to_string(router->waiting()) + " requests wait in a router");
+    }
   }
   void on_end(const Record& record, const Cluster& cluster) override {
-    expect(record.bounces <= cluster.options().router.limits.max_bounces,
+    const PlacementLimits& limits = cluster.options().router.limits;
+    expect(record.bounces <= limits.max_bounces,
            "a request was refused " + std::to_string(record.bounces) + " times");
+    expect(record.queue_s <= std::chrono::duration<double>(limits.max_queue).count(),
+           "a request was sent behind a queue of " + std::to_string(record.queue_s) + " s");
   }
 };
 

@@ -5,8 +5,8 @@
 // distinct blocks of the requests that live on the worker, the new one's among them. Equals are
 // drawn (temperature 0).
 //
-// Facts: docs.dynamo.nvidia.com, "Routing Concepts" and "Router Design" of the development version of
-// mid 2026, and the defaults of v1.0's frontend configuration: weight 1, temperature 0, active
+// Facts: docs.dynamo.nvidia.com, "Routing Concepts" and "Router Design" of the development version
+// of mid 2026, and the defaults of v1.0's frontend configuration: weight 1, temperature 0, active
 // blocks tracked, reuse assumed, output blocks not tracked.
 #include <algorithm>
 #include <cmath>

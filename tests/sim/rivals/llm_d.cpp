@@ -1,13 +1,13 @@
-// llm-d's inference scheduler: every scorer gives each endpoint a number in [0, 1], the weighted sum
-// decides, equals are drawn.
+// llm-d's inference scheduler: every scorer gives each endpoint a number in [0, 1], the weighted
+// sum decides, equals are drawn.
 //
 // Facts: Gateway API Inference Extension, scorers of commits 02308be (queue) and 00913f9 (prefix),
 // and the configuration of llm-d's guide to precise prefix routing (v0.4):
-//   prefix-cache-scorer 3           matched blocks over the prompt's blocks
-//   queue-scorer 2                  (most - waiting) / (most - least); 1 for all where they are equal
-//   kv-cache-utilization-scorer 2   1 - the share of the KV cache that running requests hold
-//   no-hit-lru-scorer 2             0.5 for all once anybody has a block of the prompt; else by when
-//                                   an endpoint last got such a cold prompt, the longest ago 1
+//   prefix-cache-scorer 3         matched blocks over the prompt's blocks
+//   queue-scorer 2                (most - waiting) / (most - least); 1 for all where both are equal
+//   kv-cache-utilization-scorer 2 1 - the share of the KV cache that running requests hold
+//   no-hit-lru-scorer 2           0.5 for all once anybody has a block of the prompt; else by when
+//                                 an endpoint last got such a cold prompt, the longest ago 1
 #include <algorithm>
 #include <map>
 

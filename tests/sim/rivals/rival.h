@@ -4,10 +4,10 @@
 // requests, they hear as a Follower.
 //
 // Where a rival's own source of knowledge is worse than what it gets here, it is better off:
-//   R1  llm_d scores prefixes by the exact index, as its precise-prefix-cache-scorer does, and by what
-//       this router has sent where and is not computed yet (KvPledges), which it does not know; it
-//       sees queues as our reports tell them, 100 ms at most and 20 on a large change, while its own
-//       scrapes come every 50 ms.
+//   R1  llm_d scores prefixes by the exact index, as its precise-prefix-cache-scorer does, and
+//       by what this router has sent where and is not computed yet (KvPledges), which it does not
+//       know; it sees queues as our reports tell them, 100 ms at most and 20 on a large change,
+//       while its own scrapes come every 50 ms.
 //   R2  dynamo has the same index, and of its own requests what it has by itself.
 //   R3  sglang has nothing but its own tree and counters, which is its design.
 #pragma once

@@ -2,14 +2,16 @@
 // requests under way on each worker.
 //   Where the counts differ by more than balance_abs_threshold and by more than the factor
 //   balance_rel_threshold, the worker with the fewest gets the request; else, if more than
-//   cache_threshold of the prompt is in the tree, whoever has the deepest part of it; else the worker
-//   with the smallest tree. Every eviction_interval the oldest leaves beyond max_tree_size go.
+//   cache_threshold of the prompt is in the tree, whoever has the deepest part of it; else the
+//   worker with the smallest tree. Every eviction_interval the oldest leaves beyond max_tree_size
+//   go.
 //
-// Facts: sgl-router of commit 026f853 and the defaults of its successor's reference (cache_threshold
-// 0.3, balance_abs_threshold 64, balance_rel_threshold 1.5, eviction_interval 120 s, max_tree_size
-// 2^26 characters). The tree here has blocks for nodes, the original's has characters: up to a block
-// of each match is lost, against 0.3 of a prompt that decides. Of several workers with the deepest
-// part the original takes whichever its hash map lists first; here they are drawn.
+// Facts: sgl-router of commit 026f853 and the defaults of its successor's reference
+// (cache_threshold 0.3, balance_abs_threshold 64, balance_rel_threshold 1.5, eviction_interval 120
+// s, max_tree_size 2^26 characters). The tree here has blocks for nodes, the original's has
+// characters: up to a block of each match is lost, against 0.3 of a prompt that decides. Of several
+// workers with the deepest part the original takes whichever its hash map lists first; here they
+// are drawn.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
