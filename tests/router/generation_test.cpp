@@ -170,6 +170,7 @@ std::string list_of(size_t prompts, const std::string& more) {
 
 TEST_F(GenerationTest, LongListsOfPromptsGoThroughAWindow) {
   mock_.timing.prefill_tok_s = 0.1;
+  config_.max_queue_ms = 86'400'000;  // the window is what bounds it
   auto& worker = add_worker();
   start();
   HttpClient client(port());
@@ -500,7 +501,7 @@ TEST_F(GenerationTest, AQueueBeyondItsBoundIs429WithTheTimeUntilThereIsRoom) {
     return response;
   };
   const auto refused = post_until(429);
-  EXPECT_NEAR(std::stod(refused.headers["retry-after-ms"]), 30'000, 500);
+  EXPECT_NEAR(std::stod(refused.headers.at("retry-after-ms")), 30'000, 500);
   EXPECT_NE(refused.body.find("max_queue_ms"), std::string::npos);
   worker.engine().faults().backlog_tokens = 0;
   post_until(200);

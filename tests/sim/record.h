@@ -1,7 +1,6 @@
 // What became of one turn. Times are seconds since the simulation began; before it happens, -1.
 #pragma once
 #include <cstdint>
-#include <string>
 
 namespace bessemer::sim {
 
@@ -14,9 +13,7 @@ enum class Outcome : uint8_t {
 
 struct Record {
   uint64_t request = 0;
-  uint32_t router = 0, worker = 0;  // that answered
   Outcome outcome = Outcome::pending;
-  std::string refusal;
   double asked_s = -1, first_s = -1, end_s = -1;
   int32_t bounces = 0;  // refusals by workers
   double queue_s = 0;  // its worker's queue when it was sent, as its router knew; 0: no speed known
@@ -25,7 +22,6 @@ struct Record {
   int32_t received = 0;            // of the answer
   int32_t fresh = 0;         // of the prompt, in no earlier turn: somebody has to compute them
   int32_t predicted = 0;     // of the prompt, in the worker's cache as its router believed
-  int32_t elsewhere = 0;     // the same of the worker that had most
   int32_t cached = 0;        // of the prompt, found
   int32_t out_of_order = 0;  // tokens that were not the next one, or not the right one
 

@@ -161,14 +161,12 @@ void SimRouter::place(uint64_t request) {
       live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
   if (const auto* on = std::get_if<PlaceOn>(&step)) return start_on(live, *on, open);
   if (const auto* later = std::get_if<PlaceLater>(&step)) return wait(request, later->delay);
-  end(request, Outcome::refused, std::get<PlaceRefused>(step).detail);
+  end(request, Outcome::refused);
 }
 
 // As Generation::wait.
 void SimRouter::wait(uint64_t request, Duration delay) {
-  if (waiting_ >= options_.max_waiting) {
-    return end(request, Outcome::refused, "as many requests wait as may");
-  }
+  if (waiting_ >= options_.max_waiting) return end(request, Outcome::refused);
   ++waiting_;
   timeline_.after(delay, [this, request] {
     --waiting_;
@@ -178,12 +176,9 @@ void SimRouter::wait(uint64_t request, Duration delay) {
 
 void SimRouter::start_on(Live& live, const PlaceOn& on, const std::vector<Candidate>& open) {
   const Candidate& where = open[on.worker];
-  live.record.worker = on.worker;
   live.record.bounces = on.bounces;
   live.record.queue_s = where.reading.prefill_tok_s > 0 ? queue_seconds(where) : 0;
   live.record.predicted = static_cast<int32_t>(where.matched_tokens);
-  const auto best = std::ranges::max(open, {}, &Candidate::matched_tokens);
-  live.record.elsewhere = static_cast<int32_t>(best.matched_tokens);
   if (contender_.follower) contender_.follower->placed(live.record.request, where, live.input);
   if (options_.pledges) pledge(live, on.worker);
   Link& link = *links_[on.worker];
@@ -251,12 +246,11 @@ void SimRouter::done(uint64_t request, uint32_t worker, const Usage& usage) {
   end(request, Outcome::answered);
 }
 
-void SimRouter::end(uint64_t request, Outcome outcome, const std::string& refusal) {
+void SimRouter::end(uint64_t request, Outcome outcome) {
   const auto at = live_.find(request);
   Live live = std::move(at->second);
   live_.erase(at);
   live.record.outcome = outcome;
-  live.record.refusal = refusal;
   live.record.end_s = timeline_.seconds();
   live.ended(live.record);
 }

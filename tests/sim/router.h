@@ -2,7 +2,7 @@
 // sessions, over links with a delay. What the product's router does around them (text, HTTP,
 // sessions) takes no time here.
 //
-//   T1  Every question ends once: answered, or refused by the placement.
+//   T1  Every question ends once: answered, or refused.
 //   T2  No more than max_waiting wait in it.
 //   T3  What the router knows of a worker is what the worker's reports have told it, as late as
 //       they come, and what it has sent itself.
@@ -62,7 +62,6 @@ class SimRouter {
   const RouterOptions& options() const { return options_; }
   size_t under_way() const { return live_.size(); }
   int32_t waiting() const { return waiting_; }
-  size_t worker_count() const { return links_.size(); }
   const LoadSlot& load(uint32_t worker) const;
   const KvIndex& index() const { return index_; }
   const KvIndex& pledged() const { return pledged_; }
@@ -94,7 +93,7 @@ class SimRouter {
   void pledge(Live& live, uint32_t worker);
   void release(Live& live, bool computed);
   void done(uint64_t request, uint32_t worker, const Usage& usage);
-  void end(uint64_t request, Outcome outcome, const std::string& refusal = "");
+  void end(uint64_t request, Outcome outcome);
 
   const RouterOptions options_;
   const Contender contender_;
