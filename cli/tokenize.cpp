@@ -60,6 +60,8 @@ class Translator {
   }
 
   Status encode_text(std::string_view text, std::ostream& out) const {
+    if (const size_t good = valid_utf8_prefix(text); good != text.size())
+      return bad_input("byte " + std::to_string(good) + " does not belong to UTF-8 text");
     const std::vector<int32_t> ids = encode(text);
     if (options_.json) {
       out << to_json(ids) << '\n';

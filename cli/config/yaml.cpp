@@ -210,6 +210,8 @@ class MapWriter {
       *out_ << YAML::DoubleQuoted << member;
     } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
       *out_ << YAML::Flow << member;
+    } else if constexpr (std::is_same_v<T, double>) {
+      *out_ << fmt::format("{}", member);  // as short as it can be read back
     } else {
       *out_ << member;
     }

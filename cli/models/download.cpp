@@ -106,13 +106,15 @@ class CurlDownloader final : public Downloader {
   Status fetch(const std::string& url, const std::string& path, uint64_t total_bytes,
                const std::function<void(uint64_t)>& progress) override {
     Status last;
+    bool resumes = true;  // false: this server gives whole files only
     for (int attempt = 0; attempt < kTries; ++attempt) {
       pause_before(attempt, url, last);
       std::error_code error;
       uint64_t have = std::filesystem::file_size(path, error);
       if (error) have = 0;
       if (have == total_bytes) return absl::OkStatus();
-      if (have > total_bytes) have = 0;  // not the file we want: start again
+      // Not the file we want, or one that cannot be gone on with: from the beginning.
+      if (have > total_bytes || !resumes) have = 0;
       const std::unique_ptr<FILE, int (*)(FILE*)> file(
           std::fopen(path.c_str(), have > 0 ? "ab" : "wb"), std::fclose);
       if (file == nullptr)
@@ -123,7 +125,11 @@ class CurlDownloader final : public Downloader {
         return absl::ResourceExhaustedError("cannot write " + path + ": " + std::strerror(errno));
       if (last.ok())
         return sink.done == total_bytes ? last : wrong_size(url, sink.done, total_bytes);
-      if (!absl::IsUnavailable(last)) return last;
+      if (absl::IsOutOfRange(last) && resumes) {
+        resumes = false;
+      } else if (!absl::IsUnavailable(last)) {
+        return last;
+      }
     }
     return last;
   }
@@ -141,7 +147,7 @@ class CurlDownloader final : public Downloader {
     std::this_thread::sleep_for(std::chrono::seconds(1 << (attempt - 1)));
   }
 
-  // Unavailable: worth another try.
+  // Unavailable: worth another try. OutOfRange: the server does not give a file from `from` on.
   Status transfer(const std::string& url, const std::vector<std::string>& headers, uint64_t from,
                   Sink& sink) {
     const std::unique_ptr<CURL, decltype(api_.easy_cleanup)> curl(api_.easy_init(),
@@ -175,6 +181,8 @@ class CurlDownloader final : public Downloader {
       message = "cannot fetch " + url + ": HTTP status " + std::to_string(http);
     if (code == CURLE_WRITE_ERROR)
       return absl::ResourceExhaustedError(message + " (disk full, or the answer is too long)");
+    if (code == CURLE_RANGE_ERROR || (code == CURLE_HTTP_RETURNED_ERROR && http == 416))
+      return absl::OutOfRangeError(message + " (it gives whole files only)");
     const bool permanent = code == CURLE_HTTP_RETURNED_ERROR && http >= 400 && http < 500 &&
                            http != 408 && http != 429;
     if (permanent) return absl::NotFoundError(message);

@@ -21,7 +21,8 @@ class Downloader {
   virtual StatusOr<std::string> get(const std::string& url, const std::vector<std::string>& headers,
                                     size_t limit_bytes) = 0;
   // Into `path`, going on behind what is already there; `total_bytes` is known beforehand.
-  // Transient errors are tried again with back-off, each time from where the last one stopped.
+  // Transient errors are tried again with back-off, each time from where the last one stopped, or
+  // from the beginning where the server cannot do that.
   virtual Status fetch(const std::string& url, const std::string& path, uint64_t total_bytes,
                        const std::function<void(uint64_t done)>& progress) = 0;
 };

@@ -138,6 +138,7 @@ StatusOr<ResolvedModel> resolve_model(const std::string& model, const Environmen
     return absl::UnimplementedError(model +
                                     " is a folder; this version serves single .gguf files only");
   }
+  if (fs::exists(model, error)) return absl::InvalidArgumentError(model + " is no regular file");
   return absl::NotFoundError("no model '" + model +
                              "': there is no such file, and the aliases are: " + alias_list());
 }

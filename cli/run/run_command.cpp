@@ -188,11 +188,12 @@ int answer_once(Chat& chat, const RunOptions& options) {
     return 1;
   }
   const StatusOr<Turn> turn = chat.ask(question);
+  fmt::print("\n");  // an answer that breaks off has no end of its own either
   if (!turn.ok()) {
+    std::fflush(stdout);
     fmt::print(stderr, "bessemer run: {}\n", std::string(turn.status().message()));
     return 1;
   }
-  fmt::print("\n");
   if (options.stats) print_speed(*turn, stderr);  // standard output is the answer's alone
   return turn->interrupted ? 130 : 0;
 }

@@ -236,9 +236,12 @@ void Registry::index_models(ClusterView& view) {
   view.models = known_models_;
 }
 
-// Usually a file that was exchanged for some of the workers only. Aliases go with their name.
+// Usually a file that was exchanged for some of the workers only. Of the names that two cards share,
+// their own says more than an alias.
 void Registry::note_conflict(const std::string& name, const ModelView& other,
                              const ModelView& chosen, ClusterView& view) {
+  const std::string& own = other.card->name();
+  if (name != own && own == chosen.card->name()) return;
   const WorkerView& rival = view.workers[chosen.workers.front()];
   for (const uint32_t id : other.workers) {
     WorkerView& worker = view.workers[id];

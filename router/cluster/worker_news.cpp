@@ -19,7 +19,8 @@ std::string describe(const WorkerView& worker, bool was_here) {
     case WorkerState::draining:
       return "takes no more requests (" + worker.problem + ")";
     default:
-      return (was_here ? "is lost: " : "cannot be reached: ") + worker.problem;
+      return (was_here ? "is lost: " : "cannot be reached: ") +
+             (worker.problem.empty() ? "it closed the connection" : worker.problem);
   }
 }
 
@@ -43,13 +44,16 @@ bool WorkerNews::may_say(const WorkerView& worker, Said& said, TimePoint now) {
   if (said.state == worker.state)
     return worker.state == WorkerState::ready && said.problem != worker.problem;
   if (worker.state != WorkerState::down) return true;
-  if (said.lost && now - *said.lost < kQuietAfterLoss) {
-    const TimePoint then = *said.lost + kQuietAfterLoss;
-    owed_ = owed_ ? std::min(*owed_, then) : then;
-    return false;
-  }
+  if (!said.state && !said.seen) said.seen = now;
+  if (!said.state && now - *said.seen < kStartGrace) return owe(*said.seen + kStartGrace);
+  if (said.lost && now - *said.lost < kQuietAfterLoss) return owe(*said.lost + kQuietAfterLoss);
   said.lost = now;
   return true;
+}
+
+bool WorkerNews::owe(TimePoint then) {
+  owed_ = owed_ ? std::min(*owed_, then) : then;
+  return false;
 }
 
 void WorkerNews::say(const WorkerView& worker, Said& said, std::vector<WorkerNewsLine>& lines) {

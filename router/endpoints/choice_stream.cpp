@@ -48,7 +48,9 @@ void ChoiceStream::push_token(int32_t id, const v1::Logprobs* logprobs) {
 
 void ChoiceStream::push_text(std::string text) {
   characters_ += characters(text);
-  if (stops_ && !text.empty()) {
+  // Text of the tokens that there must be ends nothing, nor does it begin what would.
+  const bool may_stop = generated_ > prepared_.request.sampling.min_tokens;
+  if (stops_ && may_stop && !text.empty()) {
     auto result = stops_->push(text);
     text = std::move(result.text);
     if (result.matched >= 0) {

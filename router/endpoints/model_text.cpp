@@ -15,7 +15,9 @@ std::string template_source(const v1::Vocabulary& vocabulary) {
 void add_template(const v1::Vocabulary& vocabulary, ModelText& text) {
   const std::string source = template_source(vocabulary);
   if (source.empty()) {
-    text.no_template = "this model has no chat template; use /v1/completions";
+    text.no_template =
+        "this model has no chat template; send a prompt instead of messages (over HTTP: "
+        "/v1/completions)";
     return;
   }
   auto compiled = ChatTemplate::compile(source);

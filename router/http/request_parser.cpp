@@ -55,10 +55,19 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
+// RFC 9112, 3.2.2: a target may name the server too, as clients of proxies do.
+std::string_view without_origin(std::string_view target) {
+  const size_t scheme = target.find("://");
+  if (target.starts_with('/') || scheme == std::string_view::npos) return target;
+  const size_t path = target.find_first_of("/?#", scheme + 3);
+  return path == std::string_view::npos || target[path] != '/' ? "/" : target.substr(path);
+}
+
 HttpRequest head_of(const http::request<http::string_body>& message) {
   HttpRequest request;
   request.method = std::string(message.method_string());
-  const std::string_view target(message.target().data(), message.target().size());
+  const std::string_view target =
+      without_origin({message.target().data(), message.target().size()});
   const size_t path_end = std::min(target.find_first_of("?#"), target.size());
   request.path = target.substr(0, path_end);
   if (path_end < target.size() && target[path_end] == '?') {
@@ -99,6 +108,11 @@ RequestParser::State RequestParser::Impl::fail_unfinished() {
 // coding that is not `chunked` for "no body", and passes over codings in front of it.
 bool RequestParser::Impl::framing_is_sound() {
   framing_checked = true;
+  const auto coding = parser.get().find(http::field::content_encoding);
+  if (coding != parser.get().end() && !boost::beast::iequals(coding->value(), "identity")) {
+    fail(415, "no Content-Encoding is understood: send the body as it is");
+    return false;
+  }
   const auto [first, last] = parser.get().equal_range(http::field::transfer_encoding);
   if (first == last) return true;
   if (!parser.chunked() || parser.get().version() < 11) {

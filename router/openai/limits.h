@@ -25,9 +25,9 @@ constexpr size_t kMaxBadWords = 256;         // each becomes up to two banned se
 // takes 96 KiB, kMaxBannedIds 14, kMaxLogitBias 7, and the rest is small.
 constexpr size_t kMaxAllowedIds = 32 * 1024;
 constexpr size_t kMaxBannedIds = 4096;  // tokens of all bad words, in both spellings
-constexpr size_t kMaxMetadata = 16;     // pairs; 64 and 512 bytes: OpenAI's own bounds
-constexpr size_t kMaxMetadataKeyBytes = 64;
-constexpr size_t kMaxMetadataValueBytes = 512;
+constexpr size_t kMaxMetadata = 16;     // pairs; 64 and 512 characters: OpenAI's own bounds
+constexpr size_t kMaxMetadataKeyCharacters = 64;
+constexpr size_t kMaxMetadataValueCharacters = 512;
 constexpr size_t kMaxNameBytes =
     512;  // model, user, cache_salt and names of tools and participants
 constexpr int64_t kMaxTokenId =

@@ -1,6 +1,10 @@
 #include "router/openai/parse.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "router/openai/limits.h"
 #include "router/openai/parse_parts.h"
@@ -67,6 +71,12 @@ void read_template_options(FieldReader& fields, ValidRequest& request) {
   }
 }
 
+// Of UTF-8, which JSON has been checked to be.
+size_t characters(std::string_view text) {
+  return static_cast<size_t>(
+      std::ranges::count_if(text, [](char byte) { return (byte & 0xC0) != 0x80; }));
+}
+
 void read_metadata(FieldReader& fields, ValidRequest& request) {
   json::object* metadata = fields.object("metadata");
   if (metadata == nullptr) return;
@@ -75,13 +85,17 @@ void read_metadata(FieldReader& fields, ValidRequest& request) {
   }
   for (const json::key_value_pair& pair : *metadata) {
     const std::string param = fields.path_of("metadata") + "." + std::string(pair.key());
-    if (pair.key().size() > kMaxMetadataKeyBytes) {
+    if (characters(pair.key()) > kMaxMetadataKeyCharacters) {
       fields.fail("metadata",
-                  "has a key of more than " + std::to_string(kMaxMetadataKeyBytes) + " bytes.");
+                  fmt::format("has a key of more than {} characters.", kMaxMetadataKeyCharacters));
     }
-    if (auto text = fields.as_string(pair.value(), param, kMaxMetadataValueBytes)) {
-      request.metadata.emplace(std::string(pair.key()), *std::move(text));
+    auto text = fields.as_string(pair.value(), param, 4 * kMaxMetadataValueCharacters);
+    if (!text) continue;
+    if (characters(*text) > kMaxMetadataValueCharacters) {
+      fields.fail("metadata." + std::string(pair.key()),
+                  fmt::format("must have at most {} characters.", kMaxMetadataValueCharacters));
     }
+    request.metadata.emplace(std::string(pair.key()), *std::move(text));
   }
 }
 

@@ -46,6 +46,10 @@ def test_misspelt(args, hint):
     assert hint in result.stderr
 
 
+def test_print_config_writes_numbers_as_they_were_given():
+    assert "kv_memory_fraction: 0.3 " in run("worker", "--kv-memory-fraction", "0.3", "--print-config").stdout
+
+
 def test_print_config_flags_win_over_the_file(tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text("workers: 3\nrouter:\n  port: 9001\n  policy: round_robin\n")
@@ -188,3 +192,8 @@ def test_run_says_what_a_model_without_a_chat_template_means(refusing):
     refusing.error = "this model has no chat template; use /v1/completions"
     result = run("run", "--url", f"http://127.0.0.1:{refusing.server_port}", "hi")
     assert "cannot be talked to" in result.stderr and "--model" in result.stderr and "/v1" not in result.stderr
+
+
+def test_bytes_that_are_no_text_are_not_dropped(tmp_path):
+    result = subprocess.run([BINARY, "tokenize", "--model", "smollm2"], input=b"Hello \xff\xfe", capture_output=True, timeout=60)
+    assert result.returncode == 1 and b"byte 6 does not belong to UTF-8 text" in result.stderr, result.stderr

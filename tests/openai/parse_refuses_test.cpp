@@ -344,10 +344,10 @@ TEST(ParseRefuses, metadata_over_its_bounds) {
   expect_refusal(ApiKind::chat, chat_body("\"metadata\":{" + pairs + "}"),
                  {"", "metadata", kInvalid, "at most 16"});
   const std::string long_key = "\"metadata\":{\"" + std::string(65, 'k') + "\":\"x\"}";
-  expect_refusal(ApiKind::chat, chat_body(long_key), {"", "metadata", kInvalid, "64 bytes"});
+  expect_refusal(ApiKind::chat, chat_body(long_key), {"", "metadata", kInvalid, "64 characters"});
   const std::string long_value = "\"metadata\":{\"k\":\"" + std::string(513, 'v') + "\"}";
   expect_refusal(ApiKind::chat, chat_body(long_value),
-                 {"", "metadata.k", kInvalid, "at most 512 bytes, not 513"});
+                 {"", "metadata.k", kInvalid, "at most 512 characters"});
 }
 
 struct BadBody {

@@ -203,6 +203,19 @@ TEST(Prepare, TextsThatCannotFitAreRefusedByTheirBytes) {
       R"({"model":"mock","truncate_prompt_tokens":5,"prompt":")" + text + "\"}", mock_cluster())));
 }
 
+TEST(ChoiceStream, StopStringsEndNothingBeforeTheTokensThatThereMustBe) {
+  const auto text_of = [](const std::string& min_tokens) {
+    const auto prepared = prepared_completion(R"("max_tokens":20,"stop":["b"],)" + min_tokens);
+    ChoiceStream choice(prepared, 0, 0);
+    choice.push(bytes_as_ids("abcabca"), {});
+    const auto taken = choice.take();
+    return (taken ? taken->text : "") + (choice.finished() ? "|" : "");
+  };
+  EXPECT_EQ(text_of(R"("min_tokens":0)"), "a|");
+  EXPECT_EQ(text_of(R"("min_tokens":2)"), "abca|");
+  EXPECT_EQ(text_of(R"("min_tokens":5)"), "abcabca");
+}
+
 TEST(Prepare, EchoRepeatsWhatTruncationKept) {
   const auto echoed = [](const std::string& prompt, const std::string& more) {
     auto result =

@@ -223,6 +223,10 @@ TEST_F(WorkerNewsTest, JoinsAndLossesAreSaidOnce) {
   EXPECT_EQ(news(), "worker a:1 joined: it serves m\n");
   EXPECT_EQ(news(), "");
   registry_.lane_down(1, 0, "connection refused");
+  EXPECT_EQ(news(), "");  // N3: it may be loading its model
+  EXPECT_FALSE(news_.due(now_));
+  now_ += kStartGrace;
+  EXPECT_TRUE(news_.due(now_));
   EXPECT_EQ(news(), "!worker b:1 cannot be reached: connection refused\n");
   registry_.draining(0);
   EXPECT_EQ(news(), "worker a:1 takes no more requests (draining)\n");

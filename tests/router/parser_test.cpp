@@ -156,6 +156,27 @@ TEST(RequestParser, TheHeadOfAFailedRequestIsKnown) {
   EXPECT_EQ(*head.header("x-request-id"), "abc");
 }
 
+TEST(RequestParser, ATargetMayNameTheServer) {
+  const auto path_of = [](const std::string& target) {
+    RequestParser parser{HttpLimits{}};
+    EXPECT_EQ(feed(parser, "GET " + target + " HTTP/1.1\r\n\r\n", 100), State::complete);
+    return parser.head().path;
+  };
+  EXPECT_EQ(path_of("http://a.b:80/v1/models?x"), "/v1/models");
+  EXPECT_EQ(path_of("http://a.b"), "/");
+  EXPECT_EQ(path_of("http://a.b?x=/y"), "/");
+  EXPECT_EQ(path_of("/x?u=http://a/b"), "/x");
+}
+
+TEST(RequestParser, AnEncodedBodyIsNotTakenForText) {
+  RequestParser parser{HttpLimits{}};
+  const std::string head = "POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Encoding: ";
+  ASSERT_EQ(feed(parser, head + "gzip\r\n\r\nxx", 100), State::failed);
+  EXPECT_EQ(parser.error_status(), 415);
+  RequestParser plain{HttpLimits{}};
+  EXPECT_EQ(feed(plain, head + "identity\r\n\r\nxx", 100), State::complete);
+}
+
 TEST(RequestParser, ContinueIsAskedOnceAndOtherExpectationsRefused) {
   RequestParser parser{HttpLimits{}};
   size_t used = 0;

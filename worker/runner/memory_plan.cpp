@@ -57,9 +57,8 @@ std::string describe(const MemoryPlan& plan) {
   const MemoryRequest& r = plan.request;
   const int64_t tokens = int64_t{plan.kv_blocks} * r.block_tokens;
   return fmt::format(
-      "memory: weights     {:>10}\n"
-      "memory: activations {:>10}\n"
-      "memory: KV cache    {:>10}  {} blocks of {} tokens: {} tokens, {:.1f} sequences of {}",
+      "memory: weights {}, activations {}, KV cache {} ({} blocks of {} tokens: {} tokens, {:.1f} "
+      "sequences of {})",
       megabytes(r.weight_bytes), megabytes(r.scratch_bytes), megabytes(plan.kv_bytes()),
       plan.kv_blocks, r.block_tokens, tokens, static_cast<double>(tokens) / r.max_len, r.max_len);
 }
