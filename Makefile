@@ -6,9 +6,8 @@
 #   make test-asan      the suite under ASan and UBSan; make test-asan-e2e: and the end-to-end tests
 #   make test-tsan      the concurrent core under TSan
 #   make build    build/release/bessemer
-#   make bench    kernels against the roofline, router overhead, routing policies, and the server against llama.cpp (built once, 20
-#                 minutes of CPU);
-#                 BENCH='micro serve': these parts alone (bench/run.sh)
+#   make bench    kernels against the roofline, router overhead, routing policies, and the server against llama.cpp (built once,
+#                 20 minutes of CPU); BENCH='micro serve': these parts alone (bench/run.sh)
 #   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
 #   make parity   logits of every prompt and the perplexity against fp32 (10 minutes)
 #   make sim      scheduler and KV accounting with SIM_SEEDS random seeds (default 10,000: two million steps in a minute), then
