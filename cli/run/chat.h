@@ -8,8 +8,8 @@
 namespace bessemer {
 
 struct ChatOptions {
-  std::string model;        // empty: the first one that the server lists
-  std::string system;       // empty: none
+  std::string model;         // empty: the first one that the server lists
+  std::string system;        // empty: none
   double temperature = 0.7;  // as the page has it; negative: the server's default
   double top_p = -1;
   int max_tokens = 0;  // 0: up to the context
