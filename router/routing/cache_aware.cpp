@@ -5,7 +5,7 @@
 //   + price missing / P                its own prompt, less what the worker's cache has of it
 //   + sigma H sequences                the company while it decodes
 //   + mu price evicted / P             what has to leave the cache, to be computed again by others
-//   + nu recent / P                    what it was sent to compute of late
+//   + nu missing / prompt recent / P   what it was sent to compute of late
 //   price = 1 + lambda + backlog / P
 //
 // P is the worker's prefill speed. omega is there since a short prompt does not wait for long ones:
@@ -19,7 +19,8 @@
 //
 // recent is there since caches bring conversations back: who has computed more of late will be
 // asked more soon, and no queue says so yet. Without it an idle cluster's conversations gather
-// where the first few happened to begin.
+// where the first few happened to begin. It counts by the share of the prompt that is new to the
+// worker: a conversation that is there already is not driven away.
 #include <algorithm>
 #include <unordered_map>
 
@@ -71,8 +72,8 @@ class CacheAware final : public Policy {
     costs_.clear();
     cold_costs_.clear();
     for (const auto& one : candidates) {
-      costs_.push_back(cost(one, missing_tokens(one, input), lambda));
-      cold_costs_.push_back(cost(one, input.prompt_tokens, lambda));
+      costs_.push_back(cost(one, missing_tokens(one, input), input.prompt_tokens, lambda));
+      cold_costs_.push_back(cost(one, input.prompt_tokens, input.prompt_tokens, lambda));
     }
     Choice choice = pick(candidates, input, random);
     choice.seconds = costs_[choice.index];
@@ -85,14 +86,16 @@ class CacheAware final : public Policy {
   }
 
  private:
-  // With `tokens` of the prompt to be computed.
-  double cost(const Candidate& one, int64_t tokens, double lambda) const {
+  // With `tokens` of the prompt's `all` to be computed.
+  double cost(const Candidate& one, int64_t tokens, int64_t all, double lambda) const {
     const double queue = queue_seconds(one), own = prefill_seconds(one, tokens);
     const double evicted = prefill_seconds(one, evicted_tokens(one, tokens));
     const double price = 1 + lambda + weights_.crowding * queue;
+    const double recent = recent_.of(one.worker) / prefill_speed(one);
+    const double share =
+        static_cast<double>(tokens) / static_cast<double>(std::max<int64_t>(all, 1));
     return std::min(queue, weights_.overtaking * own) + price * (own + weights_.regret * evicted) +
-           company_seconds(one, weights_.horizon_steps) +
-           weights_.recent * recent_.of(one.worker) / prefill_speed(one);
+           company_seconds(one, weights_.horizon_steps) + weights_.recent * share * recent;
   }
   double ranked_queue(std::span<const Candidate> candidates) {
     queues_.clear();

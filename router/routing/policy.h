@@ -83,8 +83,8 @@ struct CostWeights {
   double queue_rank = 0;  // whose queue is lambda: 0 the shortest, 0.5 the median, 1 the longest
   double scarcity = 1;    // of lambda
   double regret = 0.5;    // mu: half of what is evicted would not have been asked for again
-  double horizon_steps = 60;  // H
-  double recent = 0.2;        // nu: of what was sent there of late
+  double horizon_steps = 20;  // H
+  double recent = 0.2;        // nu: of what was sent there of late, for what is new there
 };
 std::unique_ptr<Policy> make_cache_aware(const CostWeights& weights = {});
 std::unique_ptr<Policy> make_consistent_hash();

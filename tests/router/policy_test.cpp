@@ -82,6 +82,14 @@ TEST_F(CacheAwareTest, ColdPromptsSpreadByWhatWasSentOfLate) {
   for (int i = 0; i < 20; i++) EXPECT_EQ(choose(idle, prompt(1000)).index, 3u);
 }
 
+// However much a worker has computed of late: what it has of a prompt is not computed once more.
+TEST_F(CacheAwareTest, WhatWasSentOfLateDrivesNoConversationAway) {
+  const std::vector<Candidate> first{worker(0)};
+  for (int i = 0; i < 20; i++) choose(first, prompt(4000));
+  const std::vector<Candidate> two{worker(0, 0, 1000), worker(1)};
+  EXPECT_EQ(choose(two, prompt(1000)).index, 0u);
+}
+
 // What is asked and then waits, or is refused, burdens nobody.
 TEST_F(CacheAwareTest, WhatIsNotSentIsNoCost) {
   const std::vector<Candidate> two{worker(0), worker(1)};
