@@ -6,11 +6,12 @@
 #   make test-asan      the suite under ASan and UBSan; make test-asan-e2e: and the end-to-end tests
 #   make test-tsan      the concurrent core under TSan
 #   make build    build/release/bessemer
-#   make bench    kernels against the roofline, router overhead, and the server against llama.cpp (built once, 20 minutes of CPU);
-#                 BENCH='micro serve': these parts alone (bench/run.sh)
+#   make bench    kernels against the roofline, router overhead, routing policies, and the server against llama.cpp (built once,
+#                 20 minutes of CPU); BENCH='micro serve': these parts alone (bench/run.sh)
 #   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
 #   make parity   logits of every prompt and the perplexity against fp32 (10 minutes)
-#   make sim      scheduler and KV accounting with SIM_SEEDS random seeds (default 10,000: two million steps in a minute)
+#   make sim      scheduler and KV accounting with SIM_SEEDS random seeds (default 10,000: two million steps in a minute), then
+#                 whole clusters with ROUTING_SIM_SEEDS (default 500: a minute)
 #   make soak     64 clients with disconnects and bad requests for SOAK_SECONDS (default 600)
 #   make failover FAILOVER_STREAMS (default 10,000) streams over failing mock workers, and 5,000 hang-ups of each stage
 #   make lint     formatting, include directions, clang-tidy
@@ -25,6 +26,7 @@ SOAK_SECONDS ?= 600
 SIM_SEEDS ?= 10000
 FAILOVER_STREAMS ?= 10000
 FAILOVER_SEED ?= 1
+ROUTING_SIM_SEEDS ?= 500
 JOBS    ?= $(shell nproc)
 
 SETUP := deploy/setup/install.sh
@@ -94,8 +96,9 @@ parity: build
 sim:
 	@$(SETUP) build test
 	@cmake --preset release --log-level=WARNING
-	@cmake --build --preset release --parallel $(JOBS) --target simulation_test
+	@cmake --build --preset release --parallel $(JOBS) --target simulation_test routing_sim_test
 	@BESSEMER_SIM_SEEDS=$(SIM_SEEDS) build/release/bin/simulation_test
+	@BESSEMER_SIM_SEEDS=$(ROUTING_SIM_SEEDS) build/release/bin/routing_sim_test
 
 soak: build
 	@$(SETUP) test

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Runs benchmarks of a build and stores the results, with commit and machine, in bench/results.
 #   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
-#   bench/run.sh build/release serve                one part: micro, engine, router, serve, plot; several: serve plot
+#   bench/run.sh build/release serve                one part: micro, engine, router, sim, serve, plot; several: serve plot
 #   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
 # BENCH_MODEL  a GGUF file, and BENCH_TAG, which names it in the results (no '-' or '.' in it); default: SmolLM2-135M Q4_1 from
 #              the cache, without a tag (`bessemer pull smollm2` fetches it)
 # BENCH_COMMIT what to note as commit; default: git's
+# BENCH_TRACES the folder of mooncake_synthetic.jsonl, for sim; default: ../shared/data/traces
 # BENCH_PEER   a shell command that starts the peer, with {port}; "none": ours alone; default: llama.cpp (bench/peer_llama.sh)
 set -euo pipefail
 build=$1
 shift
-parts=${*:-micro engine router serve plot}
+parts=${*:-micro engine router sim serve plot}
 cd "$(dirname "$0")/.."
 die() { echo "bench: $*" >&2; exit 1; }
 
@@ -33,6 +34,21 @@ router() {
   echo "== what the router adds"
   "$build/bin/bench_routing" --benchmark_out="$(out decision)" --benchmark_out_format=json
   "$build/bin/bessemer_router_overhead" --out "$(out router_overhead)" --commit "$commit"
+}
+
+# Virtual time: the same on every machine, so no processor is in the names.
+sim() {
+  local trace=${BENCH_TRACES:-../shared/data/traces}/mooncake_synthetic.jsonl name flags
+  [ -f "$trace" ] || die "no trace at $trace. Remedy: BENCH_TRACES=folder with Mooncake's published traces"
+  while read -r name flags; do
+    echo "== routing policies, $name"
+    # shellcheck disable=SC2086
+    "$build/bin/routing_sim" --commit "$commit" --out "bench/results/routing_sim-$name-$commit.json" ${flags/TRACE/$trace}
+  done <<'ROWS'
+trace --trace TRACE --speed 1,1.4
+chats --conversations 1500 --rate 5 --blocks 256,1024
+overload --trace TRACE --speed 3 --admission
+ROWS
 }
 
 # The rows of design/TARGETS.md that concern a server. Names that begin alike would share a file: keep them different.
@@ -90,7 +106,7 @@ plot() {
 
 for part in $parts; do
   case $part in
-    micro | engine | router | serve | plot) "$part" ;;
-    *) die "no part '$part' (have: micro engine router serve plot)" ;;
+    micro | engine | router | sim | serve | plot) "$part" ;;
+    *) die "no part '$part' (have: micro engine router sim serve plot)" ;;
   esac
 done

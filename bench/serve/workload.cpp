@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "bench/serve/arrivals.h"
+#include "bench/common/arrivals.h"
 
 namespace bessemer::bench {
 namespace {

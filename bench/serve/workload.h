@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "bench/common/trace.h"
 #include "bench/serve/prompts.h"
-#include "bench/serve/trace.h"
 
 namespace bessemer::bench {
 

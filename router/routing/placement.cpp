@@ -40,6 +40,7 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
     if (!has_room(open.candidates)) return PlaceLater{limits_.wait_step};
     assume_speeds(open.candidates);
     const Choice choice = policy.choose(open.candidates, input_, random);
+    policy.sent(open.candidates[choice.index], input_, open.candidates.size());
     return place_on(open.candidates[choice.index], choice);
   }
   if (resume_until_) return wait_to_resume(now);

@@ -66,18 +66,28 @@ class Policy {
   // `candidates` is not empty.
   virtual Choice choose(std::span<const Candidate> candidates, const PlacementInput& input,
                         Random& random) = 0;
+  // What was chosen last, of so many candidates, is sent there.
+  virtual void sent(const Candidate& where, const PlacementInput& input, size_t candidates) {
+    (void)where;
+    (void)input;
+    (void)candidates;
+  }
 };
 
 // InvalidArgument lists the names there are.
 StatusOr<std::unique_ptr<Policy>> make_policy(const std::string& name);
 std::vector<std::string> policy_names();
 
-// What cache_aware weighs with; cache_aware.cpp has the formula.
+// What cache_aware weighs with; cache_aware.cpp has the formula. The defaults are what the
+// simulator found best (tests/sim).
 struct CostWeights {
+  double overtaking = 6;  // of its own time, what a prompt waits at most behind longer ones
+  double crowding = 1;    // of the worker's own queue, in the price of prompt tokens
   double queue_rank = 0;  // whose queue is lambda: 0 the shortest, 0.5 the median, 1 the longest
   double scarcity = 1;    // of lambda
   double regret = 0.5;    // mu: half of what is evicted would not have been asked for again
   double horizon_steps = 20;  // H
+  double recent = 0.2;        // nu: of what was sent there of late, for what is new there
 };
 std::unique_ptr<Policy> make_cache_aware(const CostWeights& weights = {});
 std::unique_ptr<Policy> make_consistent_hash();

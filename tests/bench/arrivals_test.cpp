@@ -1,4 +1,4 @@
-#include "bench/serve/arrivals.h"
+#include "bench/common/arrivals.h"
 
 #include <algorithm>
 #include <cmath>

@@ -32,7 +32,9 @@ PlacementInput prompt(int64_t tokens) {
 class CacheAwareTest : public ::testing::Test {
  protected:
   Choice choose(const std::vector<Candidate>& candidates, const PlacementInput& input) {
-    return policy_->choose(candidates, input, random_);
+    const Choice choice = policy_->choose(candidates, input, random_);
+    policy_->sent(candidates[choice.index], input, candidates.size());
+    return choice;
   }
   std::unique_ptr<Policy> policy_ = make_cache_aware();
   Random random_{1};
@@ -57,7 +59,45 @@ TEST_F(CacheAwareTest, ProtectsHitsWhenAllAreBusy) {
   };
   EXPECT_NE(choose(with_queues(0, 3500), prompt(4000)).index, 1u) << "others are idle";
   EXPECT_EQ(choose(with_queues(30'000, 33'500), prompt(4000)).index, 1u);
-  EXPECT_EQ(choose(with_queues(0, 2500), prompt(4000)).index, 1u);
+  EXPECT_EQ(choose(with_queues(0, 1200), prompt(4000)).index, 1u);
+}
+
+// Behind ten seconds of long prompts: a short one passes them, a long one would hold up whoever
+// comes after it.
+TEST_F(CacheAwareTest, ShortPromptsPassAndLongOnesKeepAway) {
+  const std::vector<Candidate> workers{worker(0), worker(1, 10'000, 1000)};
+  EXPECT_EQ(choose(workers, prompt(1050)).index, 1u) << "0.3 s of wait and 0.55 s for 1.05 s";
+  EXPECT_EQ(choose(workers, prompt(9000)).index, 0u) << "10 s of wait and 88 s for 9 s";
+}
+
+// No queue tells the workers apart: drawn, some would get twice what others get.
+TEST_F(CacheAwareTest, ColdPromptsSpreadByWhatWasSentOfLate) {
+  std::vector<Candidate> idle;
+  for (uint32_t id = 0; id < 8; id++) idle.push_back(worker(id));
+  std::vector<int> hits(8);
+  for (int i = 0; i < 80; i++) hits[choose(idle, prompt(1000)).index]++;
+  for (const int count : hits) EXPECT_NEAR(count, 10, 2);
+  // And is forgotten: a prefix is followed all the same.
+  idle[3].matched_tokens = 900;
+  for (int i = 0; i < 20; i++) EXPECT_EQ(choose(idle, prompt(1000)).index, 3u);
+}
+
+// However much a worker has computed of late: what it has of a prompt is not computed once more.
+TEST_F(CacheAwareTest, WhatWasSentOfLateDrivesNoConversationAway) {
+  const std::vector<Candidate> first{worker(0)};
+  for (int i = 0; i < 20; i++) choose(first, prompt(4000));
+  const std::vector<Candidate> two{worker(0, 0, 1000), worker(1)};
+  EXPECT_EQ(choose(two, prompt(1000)).index, 0u);
+}
+
+// What is asked and then waits, or is refused, burdens nobody.
+TEST_F(CacheAwareTest, WhatIsNotSentIsNoCost) {
+  const std::vector<Candidate> two{worker(0), worker(1)};
+  for (int i = 0; i < 20; i++) {
+    EXPECT_NEAR(policy_->choose(two, prompt(1000), random_).seconds, 1, 1e-9);
+  }
+  choose(two, prompt(1000));
+  EXPECT_GT(policy_->choose(two, prompt(1000), random_).next_seconds, 1.01);
 }
 
 // One hot worker does not make prompt tokens dear for those who could go to an idle one.

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "bench/serve/trace.h"
+#include "bench/common/trace.h"
 #include "common/random.h"
 
 namespace bessemer::bench {

@@ -1,4 +1,4 @@
-#include "bench/serve/trace.h"
+#include "bench/common/trace.h"
 
 #include <algorithm>
 #include <charconv>
