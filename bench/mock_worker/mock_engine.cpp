@@ -122,6 +122,8 @@ EngineStats MockEngine::true_stats() const {
     stats.waiting += placed ? 0 : 1;
   }
   stats.step_us = timing_.step_us * faults_.slow;
+  stats.decode_rows = stats.running;
+  stats.decode_us = stats.step_us;
   stats.prefill_tokens_per_s = timing_.prefill_tok_s / faults_.slow;
   stats.kv_total = kv_.space().total();
   stats.kv_free = kv_.space().free_count();

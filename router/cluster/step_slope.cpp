@@ -5,7 +5,7 @@
 namespace bessemer {
 namespace {
 
-constexpr double kDecay = 0.99;  // a hundred reports: ten seconds of a busy worker
+constexpr double kDecay = 0.99;  // a hundred steps: ten seconds of reports from a busy worker
 // A line through numbers of sequences that differ less than this (variance) says nothing.
 constexpr double kLeastSpread = 0.5;
 // Until there is one: this many sequences double the time of a step. Between a CPU's 1 and a GPU's
@@ -14,14 +14,17 @@ constexpr double kPriorSequences = 8;
 
 }  // namespace
 
-void StepSlope::observe(int64_t running, double step_seconds) {
-  if (running <= 0 || step_seconds <= 0) return;
-  const auto n = static_cast<double>(running);
+void StepSlope::observe(int64_t sequences, double seconds) {
+  if (sequences <= 0 || seconds <= 0) return;
+  if (sequences == last_sequences_ && seconds == last_seconds_) return;  // a step between prompts
+  last_sequences_ = sequences;
+  last_seconds_ = seconds;
+  const auto n = static_cast<double>(sequences);
   weight_ = weight_ * kDecay + 1;
   n_ = n_ * kDecay + n;
-  t_ = t_ * kDecay + step_seconds;
+  t_ = t_ * kDecay + seconds;
   nn_ = nn_ * kDecay + n * n;
-  nt_ = nt_ * kDecay + n * step_seconds;
+  nt_ = nt_ * kDecay + n * seconds;
 }
 
 double StepSlope::seconds() const {

@@ -1,6 +1,7 @@
 // How much longer a worker's step takes for each sequence more that decodes (CLUSTER.md's sigma):
-// the slope of a line through (running, step time), learnt from its reports. Backends differ by a
-// factor of five hundred in it, so a constant would be wrong for most.
+// the slope of a line through (sequences, time) of the steps without prompts that it reports.
+// Backends differ by a factor of five hundred in it, so a constant would be wrong for most. A mean
+// over all steps would not do: for seconds after a prompt most of it is that prompt's time.
 #pragma once
 #include <cstdint>
 
@@ -8,13 +9,15 @@ namespace bessemer {
 
 class StepSlope {
  public:
-  // Of a report without prompts in work: their rows would be taken for sequences' cost.
-  void observe(int64_t running, double step_seconds);
+  // Of a step without prompts; what was observed last is not counted again.
+  void observe(int64_t sequences, double seconds);
   // Seconds a step and sequence; 0: nothing is known yet.
   double seconds() const;
 
  private:
   // Exponentially decayed sums over observations.
+  int64_t last_sequences_ = 0;
+  double last_seconds_ = 0;
   double weight_ = 0, n_ = 0, t_ = 0, nn_ = 0, nt_ = 0;
 };
 

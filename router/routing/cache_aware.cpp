@@ -3,7 +3,7 @@
 //
 //   min(backlog, omega missing) / P    the prompts in front of it
 //   + price missing / P                its own prompt, less what the worker's cache has of it
-//   + sigma H sequences                the company while it decodes
+//   + sigma H sequences                the company while it decodes, H at most max_tokens
 //   + mu price evicted / P             what has to leave the cache, to be computed again by others
 //   + nu missing / prompt recent / P   what it was sent to compute of late
 //   price = 1 + lambda + backlog / P
@@ -72,8 +72,8 @@ class CacheAware final : public Policy {
     costs_.clear();
     cold_costs_.clear();
     for (const auto& one : candidates) {
-      costs_.push_back(cost(one, missing_tokens(one, input), input.prompt_tokens, lambda));
-      cold_costs_.push_back(cost(one, input.prompt_tokens, input.prompt_tokens, lambda));
+      costs_.push_back(cost(one, input, missing_tokens(one, input), lambda));
+      cold_costs_.push_back(cost(one, input, input.prompt_tokens, lambda));
     }
     Choice choice = pick(candidates, input, random);
     choice.seconds = costs_[choice.index];
@@ -86,16 +86,18 @@ class CacheAware final : public Policy {
   }
 
  private:
-  // With `tokens` of the prompt's `all` to be computed.
-  double cost(const Candidate& one, int64_t tokens, int64_t all, double lambda) const {
+  // With `tokens` of the prompt to be computed.
+  double cost(const Candidate& one, const PlacementInput& input, int64_t tokens,
+              double lambda) const {
     const double queue = queue_seconds(one), own = prefill_seconds(one, tokens);
     const double evicted = prefill_seconds(one, evicted_tokens(one, tokens));
     const double price = 1 + lambda + weights_.crowding * queue;
     const double recent = recent_.of(one.worker) / prefill_speed(one);
-    const double share =
-        static_cast<double>(tokens) / static_cast<double>(std::max<int64_t>(all, 1));
+    const double share = static_cast<double>(tokens) /
+                         static_cast<double>(std::max<int64_t>(input.prompt_tokens, 1));
+    const double steps = std::min(weights_.horizon_steps, static_cast<double>(input.max_tokens));
     return std::min(queue, weights_.overtaking * own) + price * (own + weights_.regret * evicted) +
-           company_seconds(one, weights_.horizon_steps) + weights_.recent * share * recent;
+           company_seconds(one, steps) + weights_.recent * share * recent;
   }
   double ranked_queue(std::span<const Candidate> candidates) {
     queues_.clear();

@@ -31,6 +31,7 @@ struct Candidate {
 struct PlacementInput {
   int64_t prompt_tokens = 0;
   int32_t choices = 1;
+  int64_t max_tokens = std::numeric_limits<int64_t>::max();  // of output, each choice
   uint64_t prefix = 0;   // hash of the prompt's first block; 0: it has none
   uint64_t session = 0;  // what the requests of one conversation share; 0: not known
   std::optional<uint32_t> last_worker = std::nullopt;  // that of the session's last request

@@ -124,7 +124,7 @@ class Listener final : public SessionObserver {
     LoadReading reading = load_->reading.load();
     if (report.pools_size() > 0) {
       fill(reading, report.pools(0));
-      if (reading.backlog_tokens == 0) slope_.observe(reading.running, reading.step_us * 1e-6);
+      slope_.observe(report.pools(0).decode_rows(), report.pools(0).decode_us() * 1e-6);
       reading.step_slope_s = static_cast<float>(slope_.seconds());
     }
     reading.tokens_generated = report.tokens_generated();

@@ -107,9 +107,9 @@ def test_a_restarted_worker_has_nothing_and_is_followed_again(model):
         cluster.wait_ready()
         wait_until(lambda: metric(cluster, "kv_workers_exact") == 2, 5, "both are known again")
         decisions, _, _ = talk(cluster)
-        # The fresh worker's speed is measured in its first steps: a neighbour that slows them down may be worth one move.
-        cold = [turn for turns in decisions for turn in turns[1:] if turn["matched_tokens"] == "0" and turn["bounces"] == "0"]
-        assert len(cold) <= 1, decisions
+        for turns in decisions:
+            # A worker that a neighbour slows down may have refused for its time.
+            assert all(int(turn["matched_tokens"]) > 0 or turn["bounces"] != "0" for turn in turns[1:]), decisions
         assert metric(cluster, "missed_cached_tokens_total") == 0
 
 

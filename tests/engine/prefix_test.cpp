@@ -419,6 +419,19 @@ TEST_F(PrefixesOfWideSteps, ShortPromptsCorrectWhatAColdStartMeasured) {
   EXPECT_GT(h_.scheduler.stats().prefill_tokens_per_s, 9'000) << "ten rows in a millisecond";
 }
 
+// The router reckons from it what company costs; the mean is a prompt's for many steps after it.
+TEST_F(PrefixesOfWideSteps, AStepWithoutPromptsIsMeasuredByItself) {
+  add(sharing(1, 0, 10, 3));
+  h_.plan();
+  h_.now += std::chrono::milliseconds(99);
+  h_.commit();
+  EXPECT_EQ(h_.scheduler.stats().decode_us, 0);
+  h_.run();
+  EXPECT_EQ(h_.scheduler.stats().decode_us, 1000);
+  EXPECT_EQ(h_.scheduler.stats().decode_rows, 1);
+  EXPECT_GT(h_.scheduler.stats().step_us, 50'000);
+}
+
 TEST_F(Prefixes, OffMeansOff) {
   Harness h(Harness::limits(), {.prefix_cache = false});
   for (uint64_t id = 1; id <= 2; ++id) {

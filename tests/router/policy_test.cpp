@@ -122,6 +122,16 @@ TEST_F(CacheAwareTest, CountsTheCompanyAtItsMeasuredPrice) {
   EXPECT_EQ(choose({crowded, costly}, prompt(10)).index, 0u);
 }
 
+// Who writes a few words only is not driven from its prefix by those who write there.
+TEST_F(CacheAwareTest, CountsTheCompanyForAsLongAsItMayLast) {
+  Candidate crowded = worker(0, 0, 1000), alone = worker(1);
+  crowded.sequences = 200;
+  PlacementInput input = prompt(1016);
+  EXPECT_EQ(policy_->choose(std::vector{crowded, alone}, input, random_).index, 1u);
+  input.max_tokens = 4;
+  EXPECT_EQ(policy_->choose(std::vector{crowded, alone}, input, random_).index, 0u);
+}
+
 TEST_F(CacheAwareTest, TiesGoToTheSessionThenAreDrawn) {
   PlacementInput input = prompt(100);
   input.last_worker = 2;

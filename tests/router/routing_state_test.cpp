@@ -84,6 +84,17 @@ TEST(StepSlope, GuessesWhileTheNumberStandsStill) {
   EXPECT_NEAR(slope.seconds(), 0.001, 1e-6) << "an idle worker's says nothing";
 }
 
+// While prompts are computed, or nothing is, reports repeat the last step.
+TEST(StepSlope, CountsEachStepOnce) {
+  StepSlope often, once;
+  for (int64_t n = 1; n <= 8; n++) {
+    const double time = 0.002 + 0.005 * static_cast<double>(n);
+    once.observe(n, time);
+    for (int i = 0; i < 1000; i++) often.observe(n, time);
+  }
+  EXPECT_EQ(often.seconds(), once.seconds());
+}
+
 TEST(LoadSlot, WhatIsOnItsWayCountsAtOnce) {
   LoadSlot slot;
   slot.said_backlog = 100;

@@ -65,7 +65,7 @@ class SimRouter::Link final : public WorkerEvents {
     reading.kv_free = load.kv_free();
     reading.kv_total = load.kv_total();
     reading.kv_cached = load.kv_cached();
-    if (load.backlog_tokens() == 0) slope_.observe(load.running(), load.step_us() * 1e-6);
+    slope_.observe(load.decode_rows(), load.decode_us() * 1e-6);
     reading.step_slope_s = static_cast<float>(slope_.seconds());
     reading.own_then = slot.own.load();
     slot.reading.store(reading);

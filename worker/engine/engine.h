@@ -42,6 +42,8 @@ struct EngineStats {
   int64_t backlog_tokens = 0;  // rows to be computed before those that are here draw
   int32_t kv_free = 0, kv_held = 0, kv_cached = 0, kv_total = 0;  // blocks, over all groups
   int64_t step_us = 0;                                            // exponential mean
+  int32_t decode_rows = 0;          // of the last step without prompt rows
+  int64_t decode_us = 0;            // its time
   double prefill_tokens_per_s = 0;  // exponential mean over steps with prompt rows
   uint64_t prefix_tokens_asked = 0, prefix_tokens_found = 0;  // of prompts that may read the cache
   // Some request could go on, or a step is awaited, or a request has not been looked at yet.

@@ -146,7 +146,11 @@ void Scheduler::measure(const LaunchedStep& step, TimePoint now) {
   stats_.step_us = static_cast<int64_t>(
       take_into_mean(static_cast<double>(stats_.step_us), static_cast<double>(us), kMeanWeight));
   stats_.tokens_prefilled += static_cast<uint64_t>(step.prefill_rows);
-  if (step.prefill_rows == 0) return;
+  if (step.prefill_rows == 0) {
+    stats_.decode_rows = step.rows;
+    stats_.decode_us = us;
+    return;
+  }
   // The last few rows of prompts that were found in the cache take a step of their own, and say
   // nothing of how fast a backlog goes: a step counts by the square of its share of the widest of
   // late. Not of the budget, which short prompts never fill: what the first of them measured, with

@@ -33,6 +33,8 @@ v1::Load to_load(const EngineStats& stats, uint64_t seq) {
   load.set_backlog_tokens(static_cast<uint64_t>(stats.backlog_tokens));
   load.set_prefill_tok_s(static_cast<float>(stats.prefill_tokens_per_s));
   load.set_step_us(static_cast<uint32_t>(stats.step_us));
+  load.set_decode_rows(unsigned_of(stats.decode_rows));
+  load.set_decode_us(static_cast<uint32_t>(stats.decode_us));
   load.set_kv_free(unsigned_of(
       stats.kv_free + stats.kv_cached));  // a cached block is given up as soon as it is needed
   load.set_kv_cached(unsigned_of(stats.kv_cached));
