@@ -70,7 +70,10 @@ void Generation::prepare_in_pool(ClusterViewPtr view) {
 
 void Generation::prepared(PrepareResult result) {
   if (closed_) return;
-  if (const auto* error = std::get_if<ApiError>(&result)) return fail(*error);
+  if (const auto* refused = std::get_if<RefusedRequest>(&result)) {
+    call_.record->named(refused->model, refused->user);
+    return fail(refused->error);
+  }
   prepared_ = std::move(std::get<PreparedRequest>(result));
   call_.record->prepared(prepared_->request.model, prepared_->request.user, prepared_->request.n,
                          std::chrono::steady_clock::now());

@@ -240,14 +240,15 @@ PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& vi
 }
 
 PrepareResult prepare(ParseResult parsed, const ClusterView& view, const Tenant& tenant) {
-  if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
+  if (auto* refused = std::get_if<RefusedRequest>(&parsed)) return std::move(*refused);
   PreparedRequest prepared;
   prepared.request = std::move(std::get<ValidRequest>(parsed));
   prepared.request.cache_salt = own_salt(tenant, std::move(prepared.request.cache_salt));
   auto model = find_model(view, prepared.request.model);
-  if (auto* error = std::get_if<ApiError>(&model)) return std::move(*error);
+  if (auto* error = std::get_if<ApiError>(&model))
+    return RefusedRequest(std::move(*error), prepared.request);
   prepared.model = std::move(std::get<0>(model));
-  if (auto error = fill(prepared)) return *std::move(error);
+  if (auto error = fill(prepared)) return RefusedRequest(*std::move(error), prepared.request);
   return prepared;
 }
 

@@ -29,7 +29,7 @@ struct PreparedRequest {
   std::vector<PreparedPrompt> prompts;
   std::vector<std::vector<int32_t>> banned;  // token sequences of bad_words
 };
-using PrepareResult = std::variant<PreparedRequest, ApiError>;
+using PrepareResult = std::variant<PreparedRequest, RefusedRequest>;
 
 // Parses `body`, finds its model in `view`, renders, tokenises and checks lengths and ids.
 PrepareResult prepare(ApiKind kind, std::string_view body, const ClusterView& view,

@@ -71,7 +71,7 @@ JsonOrError chat_text(SmallRequest& request, const ModelView& model) {
     if (const json::value* value = request.fields.find(key)) chat[key] = *value;
   }
   auto parsed = parse_chat_completion(json::serialize(chat));
-  if (auto* error = std::get_if<ApiError>(&parsed)) return std::move(*error);
+  if (auto* refused = std::get_if<RefusedRequest>(&parsed)) return std::move(refused->error);
   return render_chat(std::get<ValidRequest>(parsed), *model.text);
 }
 

@@ -220,7 +220,7 @@ ParseResult parse_request(ApiKind kind, json::object& body) {
   read_output_format(fields);
   refuse_unsupported(fields, kind);
   fields.finish();
-  if (problem) return *std::move(problem);
+  if (problem) return RefusedRequest(*std::move(problem), request);
   return request;
 }
 

@@ -11,10 +11,14 @@ std::string cut(std::string_view text) {
 
 }  // namespace
 
-void RequestRecord::prepared(std::string_view model, std::string_view user, int32_t choices,
-                             TimePoint now) {
+void RequestRecord::named(std::string_view model, std::string_view user) {
   model_ = cut(model);
   user_ = cut(user);
+}
+
+void RequestRecord::prepared(std::string_view model, std::string_view user, int32_t choices,
+                             TimePoint now) {
+  named(model, user);
   choices_ = choices;
   prepared_at_ = now;
 }

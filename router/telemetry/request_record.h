@@ -66,6 +66,8 @@ class RequestRecord {
 
   // Whose it is; empty: nobody's in particular.
   void tenant(std::string_view name) { tenant_ = name; }
+  // What its body says of whose it is.
+  void named(std::string_view model, std::string_view user);
   // Its body has been read: what it is about.
   void prepared(std::string_view model, std::string_view user, int32_t choices, TimePoint now);
   // Begins an attempt; returns its number, for the calls below.

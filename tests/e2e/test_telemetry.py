@@ -112,6 +112,10 @@ def test_refusals_have_their_line(traced, model_name):
     line = line_of(traced, "line-2")
     assert status == line["status"] == 400 and line["error"] == json.loads(answer)["error"]["message"]
     assert line["error_code"] == "invalid_value" and line["worker"] is None and line["ttft_ms"] is None
+    assert line["model"] == model_name and line["user"] == "ada", "whose it was"
+    ask(traced, "nobody-has-this", "line-3")
+    line = line_of(traced, "line-3")
+    assert line["status"] == 404 and line["model"] == "nobody-has-this" and line["user"] == "ada"
 
 
 def test_what_is_no_request_has_its_line_too(traced):

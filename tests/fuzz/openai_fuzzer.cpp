@@ -80,10 +80,10 @@ void check_answer(const ValidRequest& request) {
 }
 
 void try_one(ParseResult result) {
-  if (const auto* error = std::get_if<ApiError>(&result)) {
-    CHECK(error->status == 400 && error->type == "invalid_request_error" &&
-          !error->message.empty());
-    CHECK(parse_json(render_error(*error)).ok());
+  if (const auto* refused = std::get_if<RefusedRequest>(&result)) {
+    const ApiError& error = refused->error;
+    CHECK(error.status == 400 && error.type == "invalid_request_error" && !error.message.empty());
+    CHECK(parse_json(render_error(error)).ok());
     return;
   }
   check_request(std::get<ValidRequest>(result));

@@ -32,8 +32,8 @@ inline ParseResult parse(ApiKind kind, std::string_view body) {
 // The request, or a failed test and an empty request.
 inline ValidRequest taken(ApiKind kind, std::string_view body) {
   ParseResult result = parse(kind, body);
-  if (const auto* error = std::get_if<ApiError>(&result)) {
-    ADD_FAILURE() << "refused: " << error->message << "\n  " << body;
+  if (const auto* refused = std::get_if<RefusedRequest>(&result)) {
+    ADD_FAILURE() << "refused: " << refused->error.message << "\n  " << body;
     return {};
   }
   return std::get<ValidRequest>(std::move(result));
@@ -48,7 +48,7 @@ inline ValidRequest completion(std::string_view fields = "") {
 // The error, or a failed test and an empty error.
 inline ApiError refused(ApiKind kind, std::string_view body) {
   ParseResult result = parse(kind, body);
-  if (const auto* error = std::get_if<ApiError>(&result)) return *error;
+  if (const auto* refused = std::get_if<RefusedRequest>(&result)) return refused->error;
   ADD_FAILURE() << "taken, though it should be refused:\n  " << body;
   return {};
 }

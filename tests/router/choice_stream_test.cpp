@@ -154,8 +154,9 @@ TEST(ChoiceStream, EchoComesFirstAndOffsetsCountCharacters) {
 TEST(Prepare, ChecksWhatOnlyTheModelKnows) {
   const auto error_of = [](ApiKind kind, const std::string& body) {
     const auto result = prepare(kind, body, mock_cluster());
-    EXPECT_TRUE(std::holds_alternative<ApiError>(result)) << body;
-    return std::holds_alternative<ApiError>(result) ? std::get<ApiError>(result) : ApiError();
+    EXPECT_TRUE(std::holds_alternative<RefusedRequest>(result)) << body;
+    return std::holds_alternative<RefusedRequest>(result) ? std::get<RefusedRequest>(result).error
+                                                          : ApiError();
   };
   EXPECT_EQ(error_of(ApiKind::completion, R"({"model":"other","prompt":"a"})").status, 404);
   EXPECT_EQ(error_of(ApiKind::completion, R"({"model":"mock","prompt":""})").param, "prompt");
@@ -188,7 +189,7 @@ TEST(Prepare, TruncationKeepsTheEnd) {
 TEST(Prepare, TextsThatCannotFitAreRefusedByTheirBytes) {
   const std::string text(size_t{4} << 20, 'x');
   const auto error_of = [](ApiKind kind, const std::string& body) {
-    return std::get<ApiError>(prepare(kind, body, mock_cluster()));
+    return std::get<RefusedRequest>(prepare(kind, body, mock_cluster())).error;
   };
   const auto prompt = error_of(ApiKind::completion, R"({"model":"mock","prompt":")" + text + "\"}");
   EXPECT_EQ(prompt.code, "context_length_exceeded");
