@@ -27,8 +27,7 @@ std::string describe(const WorkerView& worker, std::optional<WorkerState> before
     case WorkerState::stuck:
       return "hangs: " + worker.problem + "; its requests move";
     default:
-      return (was_here ? "is lost: " : "cannot be reached: ") +
-             (worker.problem.empty() ? "it closed the connection" : worker.problem);
+      return (was_here ? "is lost: " : "cannot be reached: ") + worker.problem;
   }
 }
 

@@ -83,6 +83,11 @@ bool Lane::is_open() const {
   return protocol_.has_value();
 }
 
+std::string Lane::close_reason() const {
+  std::lock_guard lock(mutex_);
+  return close_reason_;
+}
+
 void Lane::open(std::shared_ptr<Wire> wire, const LaneOptions& options, TimePoint now) {
   {
     std::lock_guard lock(mutex_);

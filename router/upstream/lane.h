@@ -63,6 +63,8 @@ class Lane {
   // Ends the call; lost() follows once the wire has noticed.
   void shut();
   bool is_open() const;
+  // Of the last call: why it was closed from here; empty: it was not.
+  std::string close_reason() const;
 
   // ---- the wire ----
   // OK with the worker's Hello exactly once a call, nullopt otherwise; an error has closed the

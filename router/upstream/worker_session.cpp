@@ -39,6 +39,13 @@ bool is_refused(const grpc::Status& status) {
          status.error_message().find("onnection refused") != std::string::npos;
 }
 
+// Why a call has ended, for people. What a worker's server had open when it stopped is CANCELLED.
+std::string reason_of(const grpc::Status& status) {
+  if (status.ok() || status.error_code() == grpc::StatusCode::CANCELLED)
+    return "it closed the connection";
+  return status.error_message();
+}
+
 // One Engine.Session call. gRPC calls its methods one at a time per kind; it lives until OnDone,
 // and a hold keeps OnDone away until the lane has promised not to write any more.
 class GrpcWire final : public Wire,
@@ -273,7 +280,8 @@ void GrpcSession::frame_seen(const v1::WorkerFrame& frame) {
 void GrpcSession::lane_done(size_t lane, const grpc::Status& status) {
   if (is_refused(status))
     slots_[lane]->lane->abandon_orphans(LossCause::crash, "the worker's process is gone");
-  observer_.on_lane_down(lane, status.error_message());
+  const std::string own = slots_[lane]->lane->close_reason();
+  observer_.on_lane_down(lane, own.empty() ? reason_of(status) : own);
   // Last: from here on tick() may connect again, and the new call's up must not overtake this down.
   slots_[lane]->calling.store(false, std::memory_order_release);
 }

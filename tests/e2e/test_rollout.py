@@ -42,3 +42,18 @@ def test_load_balancers_have_time_to_notice():
         assert time.monotonic() - began >= NOTICE_MS / 1000 - 0.1
         with pytest.raises(ConnectionError):
             ask(http.client.HTTPConnection("127.0.0.1", router.port), "GET", "/readyz")
+
+
+def test_a_worker_that_has_stopped_is_named_in_words():
+    if small_model() is None:
+        pytest.skip("no model: put stories260K.gguf into ../shared/data/models")
+    with contextlib.ExitStack() as stack:
+        worker = start_worker(stack)
+        router = start_router(stack, "--workers", worker.address)
+        router.wait_workers({worker.address: "ready"})
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+        router.wait_workers({worker.address: "down"})
+        problem = router.get("/bessemer/state")["workers"][0]["problem"]
+        assert "closed the connection" in problem or "onnect" in problem, problem
+        assert "CANCELLED" not in "".join(router.output)
