@@ -64,7 +64,7 @@ v1::ModelCard MockModel::card(const std::string& serialised) const {
   card.set_parameters(1);
   card.set_max_model_len(max_model_len);
   card.set_block_tokens(kBlockTokens);
-  card.set_numerics("mock");
+  card.set_numerics(numerics);
   card.set_tokenizer_hash(content_hash_hex(serialised));
   card.set_tokenizer_bytes(serialised.size());
   card.set_vocab_size(static_cast<uint32_t>(vocabulary().tokens_size()));

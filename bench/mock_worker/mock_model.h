@@ -25,6 +25,7 @@ struct MockModel {
   // hashed: one token in so many is an end of turn; 0: none is.
   uint32_t end_every = 0;
   uint32_t max_model_len = 32'768;
+  std::string numerics = "mock";  // of the card; what is written is the same
 
   v1::Vocabulary vocabulary() const;
   // Of `serialised` vocabulary bytes.

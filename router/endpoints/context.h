@@ -78,6 +78,8 @@ struct RouterContext {
   std::shared_ptr<JournalBudget> journals;
   Gate gate;
   std::atomic<int32_t> resumes_waiting{0};  // for a worker that goes on
+  // Requests that wait for room in a worker.
+  size_t waiting() const { return gate.waiting() + static_cast<size_t>(resumes_waiting.load()); }
   std::atomic<bool> draining{false};
   std::unique_ptr<AccessLog> access_log;   // null: none
   std::unique_ptr<SpanExporter> exporter;  // null: no traces begin here

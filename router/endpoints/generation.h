@@ -109,7 +109,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
     size_t recorded = 0;                     // its number in the request's record
     uint32_t worker = 0;
     uint64_t features = 0;           // of the last worker, as its view said
-    std::string numerics;            // of the first worker; empty: none had it yet
+    std::string numerics;            // of the worker that began it
     std::shared_ptr<LoadSlot> load;  // of the worker that has the live attempt
     uint32_t credit = 0;             // Start.send_until of the live attempt, as raised
     bool alone = false;              // nothing else may be placed there (LoadSlot::exclusive)
@@ -147,7 +147,7 @@ class Generation final : public std::enable_shared_from_this<Generation> {
   std::vector<uint32_t> workers_of_card(const Run& run) const;
   std::vector<Candidate> able(const Run& run, bool resumes, std::span<const uint32_t> ids,
                               bool& supported) const;
-  Candidate candidate(const Run& run, const WorkerView& worker) const;
+  Candidate candidate(const Run& run, bool resumes, const WorkerView& worker) const;
   void start_on(Run& run, const PlaceOn& place);
   v1::Start start_for(const Run& run, const PlaceOn& place, bool resumes) const;
   bool send(const PlaceOn& place, uint64_t serial, size_t recorded, v1::Start start,

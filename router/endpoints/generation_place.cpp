@@ -61,6 +61,7 @@ PlacementInput Generation::placement_input(const Run& run) const {
   PlacementInput input;
   input.prompt_tokens = static_cast<int64_t>(prepared_->prompts[run.prompt].ids.size());
   input.choices = prepared_->request.n;
+  input.max_tokens = prepared_->prompts[run.prompt].max_tokens;
   input.prefix = run.route->beginning();
   input.session = session();
   input.last_worker = call_.router.sessions.worker_of(input.session);
@@ -127,14 +128,14 @@ std::vector<Candidate> Generation::able(const Run& run, bool resumes, std::span<
     if ((worker.features & needed) != needed) {
       lacking = true;
     } else if (worker.load->exclusive.load(std::memory_order_relaxed) == 0) {
-      found.push_back(candidate(run, worker));
+      found.push_back(candidate(run, resumes, worker));
     }
   }
   supported = !lacking || !found.empty();
   return found;
 }
 
-Candidate Generation::candidate(const Run& run, const WorkerView& worker) const {
+Candidate Generation::candidate(const Run& run, bool resumes, const WorkerView& worker) const {
   Candidate one;
   one.worker = worker.id;
   one.reading = worker.load->reading.load();
@@ -144,7 +145,7 @@ Candidate Generation::candidate(const Run& run, const WorkerView& worker) const 
   one.matched_tokens = int64_t{call_.core.look.blocks(worker.id)} * one.block_tokens;
   one.incarnation = worker.incarnation;
   one.has_room = worker.load->has_room.load(std::memory_order_relaxed);
-  one.same_numerics = run.numerics.empty() || worker.card->numerics() == run.numerics;
+  one.same_numerics = !resumes || worker.card->numerics() == run.numerics;
   return one;
 }
 
@@ -155,7 +156,6 @@ PlacementStep Generation::decide(Run& run, Placement& placement, bool resumes) {
   look.ask(*call_.router.kv_index, *call_.router.kv_pledged, call_.core.core->index(),
            run.route->chain());
   const auto open = candidates(run, resumes, supported);
-  run.route->note_best(int64_t{look.most_blocks()} * prepared_->model->card->block_tokens());
   auto step = placement.next(open, supported, begun, *call_.core.policy, call_.core.random);
   call_.core.routing.decision.observe(std::chrono::duration<double>(now_steady() - begun).count());
   return step;
@@ -168,6 +168,8 @@ void Generation::place(Run& run) {
   if (!may_pass(run)) return;
   while (!closed_ && run.serial == 0) {
     const auto step = decide(run, *run.placement, run.resuming);
+    run.route->note_best(int64_t{call_.core.look.most_blocks()} *
+                         prepared_->model->card->block_tokens());
     if (const auto* place = std::get_if<PlaceOn>(&step)) {
       start_on(run, *place);
       if (run.serial != 0) note_placed(run);

@@ -46,7 +46,8 @@ void Generation::claim(Run& run, const PlaceOn& place) {
   run.worker = place.worker;
   run.features = worker.features;
   run.load = worker.load;
-  if (run.numerics.empty()) run.numerics = worker.card->numerics();
+  // What has no output yet begins anew with every worker that it comes to.
+  if (!run.resuming) run.numerics = worker.card->numerics();
   if (run.numerics != worker.card->numerics()) call_.core.stats.foreign_numerics.add();
   run.serial = call_.core.attempts.add(std::shared_ptr<AttemptSink>(shared_from_this(), &run));
   run.load->own.fetch_add(prepared_->request.n, std::memory_order_relaxed);

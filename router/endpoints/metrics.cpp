@@ -112,9 +112,8 @@ void handle_metrics(EndpointCall call) {
       sum_over_cores(call.router, [](const Core& core) { return core.live_requests(); }));
   families.gauge("connections", "Open client connections.",
                  sum_over_cores(call.router, [](const Core& core) { return core.connections(); }));
-  families.gauge(
-      "waiting", "Requests that wait in the router for room in a worker.",
-      call.router.gate.waiting() + static_cast<size_t>(call.router.resumes_waiting.load()));
+  families.gauge("waiting", "Requests that wait in the router for room in a worker.",
+                 call.router.waiting());
   families.histogram("time_to_first_token_seconds",
                      "From the request's last byte to its first token.", &CoreStats::ttft);
   families.histogram("inter_token_latency_seconds", "Between arrivals of a choice's tokens.",

@@ -71,7 +71,7 @@ void handle_state(EndpointCall call) {
                       {"cores", call.router.cores.size()},
                       {"connections", connections},
                       {"requests", requests},
-                      {"waiting", call.router.gate.waiting()}};
+                      {"waiting", call.router.waiting()}};
   respond_json(call, json::serialize(json::object{{"router", std::move(router)},
                                                   {"workers", std::move(workers)},
                                                   {"models", std::move(models)}}));

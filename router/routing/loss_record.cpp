@@ -12,9 +12,9 @@ void LossRecord::placed(uint32_t worker, uint64_t incarnation, bool alone) {
 }
 
 void LossRecord::progressed(int64_t tokens) {
-  if (tokens_ > kFirstTokens) return;
+  if (tokens_ > first_tokens_) return;
   tokens_ += tokens;
-  if (tokens_ <= kFirstTokens) return;
+  if (tokens_ <= first_tokens_) return;
   in_a_row_ = crashes_ = 0;
   std::erase_if(strikes_, [&](const Strike& one) { return is_current(one); });
 }
@@ -24,7 +24,7 @@ void LossRecord::lost(LossCause cause, TimePoint now) {
   Strike& here = strike();
   here.count++;
   here.last = now;
-  if (cause != LossCause::crash || tokens_ > kFirstTokens) return;
+  if (cause != LossCause::crash || tokens_ > first_tokens_) return;
   crashes_++;
   poison_ = alone_;
 }

@@ -24,12 +24,13 @@ enum class Standing : uint8_t { open, last_resort, closed };
 
 class LossRecord {
  public:
-  // Tokens of a choice after which a crash is no longer laid to the prompt: each kernel of a decode
-  // step has run by then.
+  // Tokens of each choice after which a crash is no longer laid to the prompt: each kernel of a
+  // decode step has run by then.
   static constexpr int64_t kFirstTokens = 4;
   static constexpr int32_t kCrashesBeforeAlone = 2;
 
-  explicit LossRecord(Duration second_chance) : second_chance_(second_chance) {}
+  LossRecord(Duration second_chance, int32_t choices)
+      : second_chance_(second_chance), first_tokens_(kFirstTokens * choices) {}
 
   // It goes there now.
   void placed(uint32_t worker, uint64_t incarnation, bool alone);
@@ -59,6 +60,7 @@ class LossRecord {
   }
 
   Duration second_chance_;
+  int64_t first_tokens_;  // of all choices
   uint32_t worker_ = 0;
   uint64_t incarnation_ = 0;
   bool alone_ = false, poison_ = false;

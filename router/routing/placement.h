@@ -71,7 +71,7 @@ using PlacementStep = std::variant<PlaceOn, PlaceLater, PlaceRefused>;
 class Placement {
  public:
   Placement(const PlacementInput& input, const PlacementLimits& limits)
-      : input_(input), limits_(limits), losses_(limits.second_chance) {}
+      : input_(input), limits_(limits), losses_(limits.second_chance, input.choices) {}
 
   // `candidates`: ready workers of the request's card that have the features it needs. `supported`:
   // false when workers are ready but none has the features.

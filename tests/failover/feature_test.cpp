@@ -45,11 +45,6 @@ class FeatureTest : public RouterTest {
   ClientResponse complete(const FeatureUse& use) {
     return post("/v1/completions", R"({"model":"mock","max_tokens":2,)" + use.fields + "}");
   }
-  void expect_no_complaints() {
-    for (const auto& worker : workers_) {
-      for (const std::string& one : worker->complaints().kept()) ADD_FAILURE() << one;
-    }
-  }
   void stop() {
     TearDown();
     config_.workers.clear();
@@ -60,7 +55,6 @@ TEST_F(FeatureTest, EveryFeatureThatIsUsedIsRequired) {
   add_worker();
   start();
   for (const FeatureUse& use : uses()) EXPECT_EQ(complete(use).status, 200) << use.fields;
-  expect_no_complaints();
 }
 
 TEST_F(FeatureTest, WhereNobodyHasAFeatureItsUseIsRefused) {
@@ -72,7 +66,6 @@ TEST_F(FeatureTest, WhereNobodyHasAFeatureItsUseIsRefused) {
     EXPECT_EQ(old.engine().resumed(), 0);
     EXPECT_EQ(post("/v1/completions", R"({"model":"mock","prompt":"x","max_tokens":1})").status,
               200);
-    expect_no_complaints();
     stop();
   }
 }
@@ -88,7 +81,6 @@ TEST_F(FeatureTest, WhereSomeHaveItTheyGetTheRequests) {
     }
     EXPECT_EQ(old.engine().emitted(), 0) << use.fields.substr(0, 60);
     EXPECT_GT(newer.engine().emitted(), 0);
-    expect_no_complaints();
     stop();
   }
 }

@@ -124,6 +124,19 @@ TEST_F(FailoverTest, AResumeWaitsForItsDeadlineWhateverThereIs) {
   EXPECT_GT(bounces, limits_.max_bounces);
 }
 
+// Five choices have one token each: none of them has come past its first steps.
+TEST_F(FailoverTest, EveryChoiceHasFirstTokens) {
+  Placement many{PlacementInput{.prompt_tokens = 10, .choices = 5}, limits_};
+  for (uint32_t worker = 0; worker < 2; worker++) {
+    EXPECT_TRUE(std::holds_alternative<PlaceOn>(
+        many.next(std::vector{candidate(worker)}, true, now_, *policy_, random_)));
+    many.progressed(5);
+    many.lost(LossCause::crash, "gone", now_);
+    many.resume(15, now_);
+  }
+  EXPECT_TRUE(many.suspect());
+}
+
 TEST_F(FailoverTest, OtherNumericsOnlyWhereNoneOfItsOwnIsLeft) {
   placed({candidate(0)});
   lose(LossCause::crash);

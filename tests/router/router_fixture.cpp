@@ -29,6 +29,10 @@ RouterTest::RouterTest() {
 
 void RouterTest::TearDown() {
   router_.reset();
+  for (const auto& worker : workers_) {
+    if (worker == nullptr) continue;  // a test has killed it
+    for (const std::string& one : worker->complaints().kept()) ADD_FAILURE() << one;
+  }
   workers_.clear();
 }
 

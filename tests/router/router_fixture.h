@@ -21,6 +21,7 @@ bool eventually(const std::function<bool()>& condition,
 class RouterTest : public ::testing::Test {
  protected:
   RouterTest();
+  // The workers found nothing wrong with what they were asked for (MockWorker::complaints).
   void TearDown() override;
 
   MockWorker& add_worker(const MockWorkerOptions& options);
