@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <optional>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -40,6 +41,7 @@ class MockLane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::Worke
 
  private:
   void finish(const grpc::Status& status);
+  void act_and_read();
   void act();
   void act_on_start();
   void act_on_chunk();
@@ -55,6 +57,8 @@ class MockLane final : public grpc::ServerBidiReactor<v1::RouterFrame, v1::Worke
   std::mutex mutex_;
   FrameChaos chaos_;
   bool finished_ = false, writing_ = false;
+  bool acting_ = false;                // on `incoming_`: no read is under way
+  std::optional<grpc::Status> end_;    // finish() came meanwhile
   bool unread_ = false;                // `incoming_` came while the worker was frozen
   std::deque<v1::WorkerFrame> queue_;  // the front one is being written, if any is
   std::shared_ptr<MockLane> self_;
@@ -143,9 +147,7 @@ void MockLane::on_tick(int64_t now) {
     write_next();
     read = std::exchange(unread_, false) && !finished_;
   }
-  if (!read) return;
-  act();
-  StartRead(&incoming_);
+  if (read) act_and_read();
 }
 
 void MockLane::OnReadDone(bool ok) {
@@ -155,8 +157,24 @@ void MockLane::OnReadDone(bool ok) {
     unread_ = true;
     return;
   }
+  act_and_read();
+}
+
+// Nothing may be started behind Finish.
+void MockLane::act_and_read() {
+  {
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
+    acting_ = true;
+  }
   act();
-  StartRead(&incoming_);
+  std::lock_guard lock(mutex_);
+  acting_ = false;
+  if (end_) {
+    Finish(*end_);
+  } else {
+    StartRead(&incoming_);
+  }
 }
 
 void MockLane::OnWriteDone(bool ok) {
@@ -174,7 +192,11 @@ void MockLane::OnDone() {
 void MockLane::finish(const grpc::Status& status) {
   std::lock_guard lock(mutex_);
   if (std::exchange(finished_, true)) return;
-  Finish(status);
+  if (acting_) {
+    end_ = status;
+  } else {
+    Finish(status);
+  }
 }
 
 void MockLane::act() {
