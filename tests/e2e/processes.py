@@ -89,8 +89,8 @@ def start_worker(stack, *flags, host="127.0.0.1"):
                                        "--max-sequences", 8, "--host", host, *flags))
 
 
-def start_router(stack, *flags):
-    return stack.enter_context(Process("router", "--port", 0, "--threads", 2, *flags))
+def start_router(stack, *flags, port=0):
+    return stack.enter_context(Process("router", "--port", port, "--threads", 2, *flags))
 
 
 def refused_start(kind, *flags):
