@@ -28,7 +28,7 @@ class GateTest : public ::testing::Test {
     return std::holds_alternative<TicketId>(entry) ? std::get<TicketId>(entry) : TicketId{};
   }
   TenantPtr tenant_;
-  Gate gate_{100};
+  Gate gate_{100, std::chrono::hours(1)};  // what these fill are the places
   TimePoint now_{};
   int last_ = 0;
   std::vector<int> turns_;
@@ -89,7 +89,7 @@ TEST_F(GateTest, WhoWentThroughWithoutWaitingSaysNothingOfHowFastThoseWhoWaitGo)
   gate_.wake(now_);
   now_ += std::chrono::seconds(10);  // one in ten seconds
   gate_.gone("m", tickets[0], now_);
-  while (gate_.waiting() < 12) wait();
+  for (int i = 0; i < 12 && gate_.waiting() < 12; i++) wait();
   const Entry away = enter();
   ASSERT_TRUE(std::holds_alternative<TurnedAway>(away));
   EXPECT_GT(std::get<TurnedAway>(away).retry_after, std::chrono::seconds(5));
