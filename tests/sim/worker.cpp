@@ -181,7 +181,7 @@ void SimWorker::renew_grant(size_t number) {
                            .max_waiting = options_.engine.max_waiting};
   const EngineStats stats = scheduler_.stats();
   const auto room = static_cast<int64_t>(share_of_lane(stats, 1, limits).tokens);
-  most_room_ = std::max(most_room_, room + stats.backlog_tokens);
+  if (room > 0) most_room_ = std::max(most_room_, room + stats.backlog_tokens);
   const double share = lane_share(ledger_.share_of(number, now), 1, routers_.size());
   if (router.grant.renew(share_of_lane(stats, share, limits)))
     router.events->grant(router.grant.granted());
