@@ -24,7 +24,7 @@ Entry Gate::enter(const std::string& model, const Guest& guest, Turn turn, TimeP
     std::lock_guard lock(mutex_);
     Door& door = doors_[model];
     if (door.is_open && door.room.empty()) return entry;
-    const auto result = door.room.enter(guest, most_, now, service_at(now));
+    const auto result = door.room.enter(guest, limits_, now, service_at(now));
     if (const auto* away = std::get_if<TurnedAway>(&result)) return *away;
     const TicketId ticket = std::get<TicketId>(result);
     door.waiters.emplace(number(ticket), Waiter{guest, std::move(turn)});
@@ -54,7 +54,7 @@ void Gate::gone(const std::string& model, TicketId ticket, TimePoint now) {
     Door& door = doors_.at(model);
     const auto waiter = door.waiters.find(number(ticket));
     if (waiter == door.waiters.end()) return;
-    door.room.note_gone(*waiter->second.guest.tenant, now);
+    door.room.note_gone(waiter->second.guest, now);
   }
   leave(model, ticket, now);
 }
@@ -123,7 +123,7 @@ void Gate::drop(uint32_t worker, TimePoint now) {
 
 void Gate::set_most(size_t most) {
   std::lock_guard lock(mutex_);
-  most_ = most;
+  limits_.most = most;
 }
 
 size_t Gate::waiting() const {

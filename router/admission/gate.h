@@ -36,7 +36,8 @@ class Gate {
   // Called from any thread, with no lock held: must only post.
   using Turn = std::function<void()>;
 
-  explicit Gate(size_t most = 1024) : most_(most) {}
+  explicit Gate(size_t most = 1024, Duration longest_wait = kLongestWait)
+      : limits_{most, longest_wait} {}
 
   // Nobody waits, and nobody found no room: what enter() would let through.
   bool is_open(const std::string& model) const;
@@ -84,7 +85,7 @@ class Gate {
   }
 
   mutable std::mutex mutex_;
-  size_t most_;
+  RoomLimits limits_;
   std::map<std::string, Door> doors_;
   TenantAccounts accounts_;
   RateLimiter limiter_;

@@ -13,8 +13,12 @@ using Seconds = std::chrono::duration<double>;
 // Of interactive, default and batch: while all three wait, they go in these parts.
 constexpr std::array<double, 3> kClassWeights = {16, 4, 1};
 constexpr auto kRateHalfLife = std::chrono::seconds(5);
+// Of tokens: some prompts take a worker for ten seconds, and a few must not make the rate.
+constexpr auto kTokenRateHalfLife = std::chrono::seconds(30);
 // A line that was empty for no longer was not away: requests of a busy tenant come in bursts.
 constexpr auto kAway = std::chrono::seconds(5);
+// Of tokens, too: what was seen for less is no rate yet.
+constexpr double kLeastRatedSeconds = 2;
 // Before anything has gone.
 constexpr auto kFirstPromise = std::chrono::seconds(1);
 
@@ -28,16 +32,17 @@ WaitingRoom::Place WaitingRoom::place_of(TicketId ticket, const Guest& guest) {
   return {-guest.priority, guest.deadline, ticket};
 }
 
-std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, size_t most,
+std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const RoomLimits& limits,
                                                       TimePoint now, const ServiceOf& service) {
   expire(now);
   Line& line = line_of(guest, now);
   pass(line, now);
   const bool has_place = redeem(guest, now);
-  const size_t open = open_places(line, most);
-  const bool is_full = guests_.size() >= most;
-  if (is_full || (!has_place && line.places.size() + line.promised >= open))
-    return promise(guest, line, open, now);
+  const size_t open = open_places(line, limits.most);
+  const bool is_full = guests_.size() >= limits.most;
+  const Duration late = too_long(guest, line, limits.longest_wait);
+  const bool is_open = line.places.size() + line.promised < open && late <= Duration::zero();
+  if (is_full || (!has_place && !is_open)) return promise(guest, line, open, late, now);
   if (line.places.empty() && now - line.active > kAway) {
     const auto least = least_service(line, now, service);
     const double mine = virtual_service(line, now, service);
@@ -55,7 +60,9 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, size_t
 void WaitingRoom::put_back(TicketId ticket, const Guest& guest) {
   begin_class(guest.tenant->service_class);
   class_waiting_[index_of(guest.tenant->service_class)]++;
-  lines_.at(guest.tenant->id).places.insert(place_of(ticket, guest));
+  Line& line = lines_.at(guest.tenant->id);
+  line.places.insert(place_of(ticket, guest));
+  line.tokens += guest.tokens;
   guests_.emplace(static_cast<uint64_t>(ticket), guest);
 }
 
@@ -72,7 +79,9 @@ bool WaitingRoom::leave(TicketId ticket) {
   const auto at = guests_.find(static_cast<uint64_t>(ticket));
   if (at == guests_.end()) return false;
   const Guest& guest = at->second;
-  lines_.at(guest.tenant->id).places.erase(place_of(ticket, guest));
+  Line& line = lines_.at(guest.tenant->id);
+  line.places.erase(place_of(ticket, guest));
+  line.tokens -= guest.tokens;
   class_waiting_[index_of(guest.tenant->service_class)]--;
   guests_.erase(at);
   return true;
@@ -101,11 +110,12 @@ std::optional<TicketId> WaitingRoom::next(TimePoint now, const ServiceOf& servic
   return ticket;
 }
 
-void WaitingRoom::note_gone(const Tenant& tenant, TimePoint now) {
-  const auto at = lines_.find(tenant.id);
+void WaitingRoom::note_gone(const Guest& guest, TimePoint now) {
+  const auto at = lines_.find(guest.tenant->id);
   if (at == lines_.end()) return;
   pass(at->second, now);
-  at->second.gone += 1;
+  at->second.gone.sum += 1;
+  at->second.gone_tokens.sum += static_cast<double>(guest.tokens);
 }
 
 size_t WaitingRoom::waiting(uint64_t tenant) const {
@@ -132,9 +142,13 @@ void WaitingRoom::pass(Line& line, TimePoint now) {
   const Duration passed = now - std::exchange(line.rated, now);
   if (line.places.empty() && line.promised == 0) return;
   line.active = now;
-  const double kept = decay(passed, kRateHalfLife);
-  line.gone *= kept;
-  line.seconds = line.seconds * kept + Seconds(passed).count();
+  const auto fade = [passed](Rate& rate, Duration half_life) {
+    const double kept = decay(passed, half_life);
+    rate.sum *= kept;
+    rate.seconds = rate.seconds * kept + Seconds(passed).count();
+  };
+  fade(line.gone, kRateHalfLife);
+  fade(line.gone_tokens, kTokenRateHalfLife);
 }
 
 double WaitingRoom::virtual_service(const Line& line, TimePoint now, const ServiceOf& service) {
@@ -163,11 +177,35 @@ size_t WaitingRoom::open_places(const Line& line, size_t most) const {
   return std::max(static_cast<size_t>(part), std::min<size_t>(most, 1));
 }
 
+// At the rate at which the line's tokens go; nullopt: not known yet.
+std::optional<Duration> WaitingRoom::time_of(int64_t tokens, const Line& line) {
+  const Rate& rate = line.gone_tokens;
+  if (rate.sum <= 0 || rate.seconds < kLeastRatedSeconds) return std::nullopt;
+  const double seconds = static_cast<double>(tokens) * rate.seconds / rate.sum;
+  return std::chrono::duration_cast<Duration>(Seconds(std::min(seconds, 1e6)));
+}
+
+// By how much later than after `longest_wait` it would have gone: behind all of its line, and its own
+// tokens too, since a long prompt keeps those behind it waiting for as long. In tokens, since a count
+// says little where one prompt is a thousand times another. Who is alone may always wait. Those who
+// were promised a place do not count: some never come, and new ones would be refused for them.
+Duration WaitingRoom::too_long(const Guest& guest, const Line& line, Duration longest_wait) {
+  const bool is_batch = guest.tenant->service_class == ServiceClass::batch;
+  const auto wait = time_of(line.tokens + guest.tokens, line);
+  if (line.places.empty() || is_batch || !wait) return Duration::zero();
+  return *wait - longest_wait;
+}
+
+void WaitingRoom::forget(Line& line, const Promise& promise) {
+  line.promised--;
+  line.promised_tokens -= promise.tokens;
+}
+
 bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
   const auto at = promises_.find(guest.key);
   if (at == promises_.end() || at->second.tenant != guest.tenant->id || now < at->second.due)
     return false;
-  lines_.at(at->second.tenant).promised--;
+  forget(lines_.at(at->second.tenant), at->second);
   for (auto [end, last] = promise_ends_.equal_range(at->second.until); end != last; ++end) {
     if (end->second != at->first) continue;
     promise_ends_.erase(end);
@@ -178,23 +216,31 @@ bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
 }
 
 // Who comes before his time hears it again.
-TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, TimePoint now) {
+TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, Duration late,
+                                TimePoint now) {
   const auto known = promises_.find(guest.key);
   if (known != promises_.end() && known->second.tenant == guest.tenant->id)
     return {std::max<Duration>(known->second.due - now, kShortestPromise)};
   const size_t before = line.places.size() + line.promised + 1;
   const double position = static_cast<double>(before - std::min(before - 1, places));
-  const Duration wait = line.gone > 0 && line.seconds > 0
-                            ? std::chrono::duration_cast<Duration>(
-                                  Seconds(std::min(position * line.seconds / line.gone, 1e6)))
-                            : Duration(kFirstPromise);
+  const Duration by_count = line.gone.sum > 0 && line.gone.seconds > 0
+                                ? std::chrono::duration_cast<Duration>(Seconds(
+                                      std::min(position * line.gone.seconds / line.gone.sum, 1e6)))
+                                : Duration(kFirstPromise);
+  Duration wait = by_count;
+  if (late > Duration::zero()) {
+    const Duration behind = late + time_of(line.promised_tokens, line).value_or(Duration::zero());
+    // Where there are places and only the time is short, their number says nothing.
+    wait = before <= places ? behind : std::max(by_count, behind);
+  }
   const Duration told = std::clamp<Duration>(wait, kShortestPromise, kLongestPromise);
   // Nobody can be told to wait for longer: there is no place to keep.
   if (wait <= kLongestPromise && promises_.size() < kMaxPromises) {
     const TimePoint until = now + told + kPromiseLife;
-    promises_[guest.key] = {guest.tenant->id, now + told, until};
+    promises_[guest.key] = {guest.tenant->id, guest.tokens, now + told, until};
     promise_ends_.emplace(until, guest.key);
     line.promised++;
+    line.promised_tokens += guest.tokens;
   }
   return {told};
 }
@@ -204,7 +250,7 @@ void WaitingRoom::expire(TimePoint now) {
     const auto at = promises_.find(promise_ends_.begin()->second);
     Line& line = lines_.at(at->second.tenant);
     pass(line, now);
-    line.promised--;
+    forget(line, at->second);
     promises_.erase(at);
     promise_ends_.erase(promise_ends_.begin());
   }

@@ -7,10 +7,11 @@
 // nobody who comes later takes it.
 //
 // Invariants
-//   W1  At most `most` wait. Of one tenant at most its part of kOpenShare of them by weight; the rest
-//       is for those whose place was kept.
+//   W1  At most `most` wait. Of one tenant at most its part of kOpenShare of them by weight, and who
+//       would be done waiting later than after `longest_wait`, as its line goes, does not begin to;
+//       the rest is for those whose place was kept.
 //   W2  A place is kept until kPromiseLife after the time that was told, for whoever asks again under
-//       the same key, and counts as waiting until then.
+//       the same key. Until then it is one of the tenant's places.
 //   W3  A tenant that begins to wait is not behind nor ahead of the one that was given least.
 #pragma once
 #include <array>
@@ -29,6 +30,9 @@
 namespace bessemer {
 
 constexpr double kOpenShare = 0.75;
+// Who waits for an answer has turned to something else by then; told when to come back he keeps his
+// place all the same. Batches are not waited for.
+constexpr auto kLongestWait = std::chrono::seconds(20);
 constexpr auto kPromiseLife = std::chrono::seconds(2);
 // Official clients do not wait for longer than a minute or two.
 constexpr auto kLongestPromise = std::chrono::seconds(120);
@@ -49,13 +53,18 @@ struct TurnedAway {
 };
 enum class TicketId : uint64_t {};
 
+struct RoomLimits {
+  size_t most = 1024;
+  Duration longest_wait = kLongestWait;
+};
+
 // How much the tenant was given, by all workers.
 using ServiceOf = std::function<double(uint64_t tenant)>;
 
 class WaitingRoom {
  public:
-  std::variant<TicketId, TurnedAway> enter(const Guest& guest, size_t most, TimePoint now,
-                                           const ServiceOf& service);
+  std::variant<TicketId, TurnedAway> enter(const Guest& guest, const RoomLimits& limits,
+                                           TimePoint now, const ServiceOf& service);
   // It had its turn and found no room after all: it is where it was.
   void put_back(TicketId ticket, const Guest& guest);
   // It waits no more. False: it did not.
@@ -63,7 +72,7 @@ class WaitingRoom {
   // Takes out who goes next.
   std::optional<TicketId> next(TimePoint now, const ServiceOf& service);
   // What was taken out has gone to a worker.
-  void note_gone(const Tenant& tenant, TimePoint now);
+  void note_gone(const Guest& guest, TimePoint now);
 
   size_t waiting() const { return guests_.size(); }
   size_t waiting(uint64_t tenant) const;
@@ -79,17 +88,23 @@ class WaitingRoom {
   };
   struct Promise {
     uint64_t tenant = 0;
+    int64_t tokens = 0;
     TimePoint due{}, until{};
+  };
+  // Of the time in which some waited, halving with a half-life.
+  struct Rate {
+    double sum = 0, seconds = 0;
   };
   struct Line {  // of one tenant
     TenantPtr tenant;
     std::set<Place> places;
     size_t promised = 0;
+    // Of the prompts of those that wait, and of those to whom a place was promised.
+    int64_t tokens = 0, promised_tokens = 0;
     double lift = 0;  // at `lifted`; halves like what was given
     TimePoint lifted{};
-    TimePoint active{};  // when last somebody waited
-    // How fast its requests go: of the time in which some waited, halving each kRateHalfLife.
-    double gone = 0, seconds = 0;
+    TimePoint active{};      // when last somebody waited
+    Rate gone, gone_tokens;  // how fast its requests go, and their tokens
     TimePoint rated{};
   };
   static Place place_of(TicketId ticket, const Guest& guest);
@@ -99,8 +114,12 @@ class WaitingRoom {
   std::optional<double> least_service(const Line& but, TimePoint now,
                                       const ServiceOf& service) const;
   size_t open_places(const Line& line, size_t most) const;
+  static std::optional<Duration> time_of(int64_t tokens, const Line& line);
+  static Duration too_long(const Guest& guest, const Line& line, Duration longest_wait);
+  void forget(Line& line, const Promise& promise);
   bool redeem(const Guest& guest, TimePoint now);
-  TurnedAway promise(const Guest& guest, Line& line, size_t places, TimePoint now);
+  // `late`: by how much too late there would be room for it.
+  TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration late, TimePoint now);
   void expire(TimePoint now);
   void begin_class(ServiceClass service_class);
 

@@ -37,7 +37,10 @@ PlacementStep Placement::next(std::span<const Candidate> candidates, bool suppor
     return PlaceRefused{RefusalKind::failed, last_detail_, 0};
   Open open = find_open(candidates, now);
   if (!open.candidates.empty() && may_bounce()) {
-    if (!has_room(open.candidates)) return PlaceLater{limits_.wait_step};
+    if (!has_room(open.candidates)) {
+      refused_.clear();  // the line is another round: room may come where it was refused
+      return PlaceLater{limits_.wait_step};
+    }
     assume_speeds(open.candidates);
     const Choice choice = policy.choose(open.candidates, input_, random);
     policy.sent(open.candidates[choice.index], input_, open.candidates.size());

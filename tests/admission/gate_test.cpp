@@ -28,7 +28,7 @@ class GateTest : public ::testing::Test {
     return std::holds_alternative<TicketId>(entry) ? std::get<TicketId>(entry) : TicketId{};
   }
   TenantPtr tenant_;
-  Gate gate_{100};
+  Gate gate_{100, std::chrono::hours(1)};  // what these fill are the places
   TimePoint now_{};
   int last_ = 0;
   std::vector<int> turns_;

@@ -29,7 +29,7 @@ class WaitingRoomTest : public ::testing::Test {
                                            int32_t priority = 0,
                                            TimePoint deadline = TimePoint::max()) {
     if (key == 0) key = ++last_key_;
-    return room_.enter({tenant, key, 10, priority, deadline}, most_, now_, service());
+    return room_.enter({tenant, key, 10, priority, deadline}, {most_}, now_, service());
   }
   // Whose ticket it is.
   TicketId in(const TenantPtr& tenant, int32_t priority = 0,
@@ -43,7 +43,7 @@ class WaitingRoomTest : public ::testing::Test {
   uint64_t next() {
     const auto ticket = room_.next(now_, service());
     if (!ticket) return 0;
-    room_.note_gone(*owner_.at(*ticket), now_);
+    room_.note_gone({owner_.at(*ticket), 0, 10}, now_);
     return owner_.at(*ticket)->id;
   }
   ServiceOf service() {
@@ -148,6 +148,36 @@ TEST_F(WaitingRoomTest, WhoIsToldToComeBackFindsHisPlace) {
   EXPECT_EQ(room_.promised(1), 0u) << "who does not come back loses his place";
 }
 
+// W1
+TEST_F(WaitingRoomTest, WhoWouldWaitTooLongIsToldWhenNot) {
+  const auto acme = tenant(1), other = tenant(2), bulk = tenant(3, 1, ServiceClass::batch);
+  // One goes each second, and as many come; then the line grows.
+  const auto let_in = [&](const TenantPtr& whose) {
+    for (int i = 0; i < 5; i++) in(whose);
+    for (int i = 0; i < 20; i++) {
+      now_ += seconds(1);
+      const auto ticket = room_.next(now_, service());
+      room_.note_gone({whose, 0, 10}, now_);
+      EXPECT_TRUE(ticket);
+      in(whose);
+    }
+    int more = 0;
+    while (more < 500 && std::holds_alternative<TicketId>(enter(whose))) more++;
+    return static_cast<int>(room_.waiting(whose->id));
+  };
+  EXPECT_NEAR(let_in(acme), 20, 2) << "seconds, at one a second";
+  const auto refused = enter(acme, 77);
+  const auto behind = enter(acme, 78);
+  const Duration first = std::get<TurnedAway>(refused).retry_after;
+  const Duration second = std::get<TurnedAway>(behind).retry_after;
+  EXPECT_NEAR(static_cast<double>(microseconds(second - first)), 1e6, 0.2e6);
+  EXPECT_TRUE(std::holds_alternative<TicketId>(enter(other))) << "no other's line is any longer";
+  now_ += second;
+  EXPECT_TRUE(std::holds_alternative<TicketId>(enter(acme, 78))) << "his place was kept";
+  room_ = {};
+  EXPECT_GT(let_in(bulk), 500) << "nobody sits before a batch";
+}
+
 TEST_F(WaitingRoomTest, LeavingFreesAPlace) {
   most_ = 4;
   const auto acme = tenant(1);
@@ -202,7 +232,7 @@ TEST_F(WaitingRoomTest, UnderOverloadSharesFollowWeightsAndTheFirstRetryIsLetIn)
     if (!ticket) continue;
     const Client gone = inside.extract(*ticket).mapped();
     const Tenant& tenant = *tenants[gone.who];
-    room_.note_gone(tenant, now_);
+    room_.note_gone({tenants[gone.who], gone.key, 10}, now_);
     given_[tenant.id] += 100;
     if (tick > kTicks / 6) served[tenant.id] += 1;
     const auto pause = milliseconds(random.between(1000, 5000));

@@ -66,6 +66,16 @@ TEST_F(PlacementTest, WhileAnybodyHasRoomTheCheapestIsTakenAndElseNobody) {
   EXPECT_EQ(placed(two), 0u);
 }
 
+// Who waits in line has another round before him: the only one with room may be who refused.
+TEST_F(PlacementTest, AfterALineWhoRefusedIsAskedAgain) {
+  std::vector<Candidate> two{candidate(0), candidate(1, 9)};
+  EXPECT_EQ(placed(two), 0u);
+  placement_.rejected(v1::REJECT_TOO_SLOW, "slow", 0);
+  two[1].has_room = false;
+  EXPECT_TRUE(std::holds_alternative<PlaceLater>(next(two)));
+  EXPECT_EQ(placed(two), 0u);
+}
+
 // Else a worker that has done nothing yet would look slow, and never get anything to do.
 TEST_F(PlacementTest, AnUnmeasuredWorkerIsTakenToBeAsFastAsTheFastest) {
   Candidate fast = candidate(0, 0, 100), fresh = candidate(1);

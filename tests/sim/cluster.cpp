@@ -10,6 +10,9 @@ namespace {
 
 // After the last turn: longer than any report is on its way.
 constexpr Duration kSettle = std::chrono::seconds(2);
+// Clients that are told to come back later than that do not: the official ones heed a Retry-After of
+// up to a minute.
+constexpr double kMostPatience_s = 60;
 
 }  // namespace
 
@@ -50,27 +53,39 @@ void Cluster::run() {
 
 void Cluster::ask(size_t conversation, size_t number) {
   const Turn& turn = workload_.conversations[conversation].turns[number];
-  std::vector<int32_t> tokens = tokens_of(turn.prompt);
-  const size_t prompt = tokens.size();
+  const std::vector<int32_t> prompt = tokens_of(turn.prompt);
   const std::vector<int32_t> answer = tokens_of(std::span(&turn.answer, 1));
-  tokens.insert(tokens.end(), answer.begin(), answer.end());
+  std::vector<int32_t> all = prompt;
+  all.insert(all.end(), answer.begin(), answer.end());
   const uint64_t domain = options_.worker.engine.hash_domain;
-  const std::vector<uint64_t> all = prefix_chain(domain, "", tokens, kBlockTokens);
-  tokens.resize(prompt);
+  const int32_t known = note_blocks(prefix_chain(domain, "", prompt, kBlockTokens),
+                                    prefix_chain(domain, "", all, kBlockTokens));
+  ask_router(conversation, number, static_cast<int32_t>(prompt.size()) - known, 0, -1);
+}
+
+void Cluster::ask_router(size_t conversation, size_t number, int32_t fresh, int32_t retries,
+                         double asked_s) {
+  const Turn& turn = workload_.conversations[conversation].turns[number];
   Question question;
-  question.blocks =
-      std::make_shared<const std::vector<uint64_t>>(prefix_chain(domain, "", tokens, kBlockTokens));
+  question.prompt = tokens_of(turn.prompt);
+  question.blocks = std::make_shared<const std::vector<uint64_t>>(
+      prefix_chain(options_.worker.engine.hash_domain, "", question.prompt, kBlockTokens));
   question.request = ++last_request_;
+  question.content = (conversation << 16) + number + 1;
   question.session = workload_.conversations[conversation].turns.size() > 1 ? conversation + 1 : 0;
-  question.prompt = std::move(tokens);
   question.answer = turn.answer;
-  const int32_t known = note_blocks(*question.blocks, all);
-  const auto fresh = static_cast<int32_t>(prompt) - known;
   SimRouter& router = *routers_[random_.below(routers_.size())];
-  router.ask(std::move(question), [this, conversation, number, fresh](const Record& record) {
+  router.ask(std::move(question), [=, this](const Record& record) {
+    const bool comes_back = record.retry_after_s >= 0 && record.retry_after_s <= kMostPatience_s;
     Record complete = record;
     complete.fresh = fresh;
-    ended(conversation, number, std::move(complete));
+    complete.retries = retries;
+    if (asked_s >= 0) complete.asked_s = asked_s;
+    if (!comes_back || retries >= options_.retries)
+      return ended(conversation, number, std::move(complete));
+    const double first_s = complete.asked_s;
+    timeline_.after(from_seconds(record.retry_after_s),
+                    [=, this] { ask_router(conversation, number, fresh, retries + 1, first_s); });
   });
 }
 
@@ -106,7 +121,7 @@ void Cluster::ended(size_t conversation, size_t number, Record record) {
 
 void Cluster::tick() {
   for (const auto& worker : workers_) worker->tick();
-  for (const auto& router : routers_) router->tidy();
+  for (const auto& router : routers_) router->tick();
   for (const auto& checker : checkers_) checker->on_tick(*this);
   if (over_ && timeline_.now() - *over_ >= kSettle) return;
   timeline_.after(SimWorker::kTick, [this] { tick(); });

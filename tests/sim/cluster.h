@@ -19,6 +19,9 @@ struct ClusterOptions {
   std::string policy = "least_loaded";
   WorkerOptions worker;
   RouterOptions router;
+  // How often a client comes back when it was turned away and told when to, as official ones do:
+  // the same question to any router, and the time runs from when it asked first.
+  int32_t retries = 0;
   uint64_t seed = 1;
 };
 
@@ -71,6 +74,8 @@ class Cluster {
   Cluster(const ClusterOptions& options, const Workload& workload);
 
   void ask(size_t conversation, size_t turn);
+  // `asked_s`: when it was asked first; -1: now.
+  void ask_router(size_t conversation, size_t turn, int32_t fresh, int32_t retries, double asked_s);
   void ended(size_t conversation, size_t turn, Record record);
   int32_t note_blocks(std::span<const uint64_t> prompt, std::span<const uint64_t> all);
   void tick();

@@ -22,6 +22,8 @@ struct Arguments {
   size_t requests = 0;
   bool admission = false;
   int32_t max_waiting = EngineOptions().max_waiting;
+  int32_t gate = RouterOptions().max_waiting, retries = 0;
+  double longest_wait_s = std::chrono::duration<double>(kLongestWait).count();
   bool no_pledges = false;
   int64_t report_ms = kLoadIntervalMs;
   TurnsOptions turns;
@@ -51,11 +53,19 @@ void add_flags(CLI::App& app, Arguments& arguments) {
   app.add_option("--report-ms", arguments.report_ms, "between two load reports")
       ->check(CLI::Range(kLeastLoadIntervalMs, kMostLoadIntervalMs));
   app.add_flag("--admission", arguments.admission,
-               "workers refuse what they cannot serve in time, queues are short, and routers wait "
-               "and refuse as the product does; without it everything is taken, however long it "
-               "takes");
+               "workers grant what routers may bring and refuse what they cannot serve in time; "
+               "what is beyond that waits at the routers' gates, or is refused there; without it "
+               "everything is taken, however long it takes");
   app.add_option("--max-waiting", arguments.max_waiting, "of a worker, with --admission")
       ->check(CLI::Range(1, 65536));
+  app.add_option("--gate", arguments.gate, "requests that wait at a router's gate")
+      ->check(CLI::Range(0, 1'000'000));
+  app.add_option("--longest-wait-s", arguments.longest_wait_s,
+                 "at the gate: who would wait for longer is turned away")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--retries", arguments.retries,
+                 "how often a client comes back that was told when to")
+      ->check(CLI::Range(0, 100));
   app.add_flag("--no-pledges", arguments.no_pledges,
                "routers know what workers have, not what they are about to have");
   app.add_option("--slo-ttft-s", arguments.slo.ttft_s)->check(CLI::PositiveNumber);
@@ -91,6 +101,9 @@ ClusterOptions cluster_options(const Arguments& arguments, const std::string& po
   options.worker.load_interval_ms = static_cast<uint32_t>(arguments.report_ms);
   options.router.admission = arguments.admission;
   options.router.pledges = !arguments.no_pledges;
+  options.router.max_waiting = arguments.gate;
+  options.router.longest_wait = from_seconds(arguments.longest_wait_s);
+  options.retries = arguments.retries;
   options.worker.engine.max_waiting = arguments.admission ? arguments.max_waiting : kNoQueueBound;
   options.seed = seed;
   return options;

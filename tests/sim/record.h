@@ -15,7 +15,9 @@ struct Record {
   uint64_t request = 0;
   Outcome outcome = Outcome::pending;
   double asked_s = -1, first_s = -1, end_s = -1;
-  int32_t bounces = 0;  // refusals by workers
+  double retry_after_s = -1;  // as it was told when it was turned away at the gate
+  int32_t retries = 0;        // how often its client came back
+  int32_t bounces = 0;        // refusals by workers
   // Tokens.
   int32_t prompt = 0, answer = 0;  // wanted
   int32_t received = 0;            // of the answer

@@ -7,6 +7,12 @@
 #include "router/routing/cost.h"
 
 namespace bessemer::sim {
+namespace {
+
+// The fleet's.
+constexpr auto kDemandInterval = std::chrono::milliseconds(200);
+
+}  // namespace
 
 // One worker as this router knows it, and the wire between them.
 class SimRouter::Link final : public WorkerEvents {
@@ -15,12 +21,16 @@ class SimRouter::Link final : public WorkerEvents {
       : router_(router),
         worker_(worker),
         peer_(peer),
-        number_(peer.add_router(*this)),
+        number_(peer.add_router(*this, router.options_.admission)),
         mirror_(router.index_, worker) {
     mirror_.expect(peer.incarnation());
+    slot.has_room.store(!router.options_.admission);  // until it grants some
   }
 
   void send(Offer offer) {
+    brought_.tokens += offer.prompt.size();
+    ++brought_.attempts;
+    look_for_room();
     later([this, sent = std::move(offer)]() mutable { peer_.start(number_, std::move(sent)); });
   }
 
@@ -48,6 +58,16 @@ class SimRouter::Link final : public WorkerEvents {
     });
   }
 
+  void grant(const GrantShare& until) override {
+    later([this, until] {
+      granted_ = until;
+      look_for_room();
+    });
+  }
+  void demand(const v1::Demand& demand) {
+    later([this, demand] { peer_.demand(number_, demand); });
+  }
+
   LoadSlot slot;
 
  private:
@@ -72,12 +92,21 @@ class SimRouter::Link final : public WorkerEvents {
     slot.said_backlog.store(static_cast<int64_t>(load.backlog_tokens()));
   }
 
+  // As LaneProtocol::may_bring, and what its lane and its session make of it.
+  void look_for_room() {
+    const bool may_bring = !router_.options_.admission || (brought_.tokens < granted_.tokens &&
+                                                           brought_.attempts < granted_.attempts);
+    if (slot.has_room.exchange(may_bring) == may_bring || !may_bring) return;
+    router_.gate_.wake(router_.timeline_.now());
+  }
+
   SimRouter& router_;
   const uint32_t worker_;
   SimWorker& peer_;
   const size_t number_;
   KvMirror mirror_;
   StepSlope slope_;
+  GrantShare granted_, brought_;  // since the beginning
 };
 
 SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline& timeline)
@@ -85,6 +114,8 @@ SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline
       contender_(std::move(contender)),
       timeline_(timeline),
       random_(options.seed),
+      tenant_(std::make_shared<const Tenant>()),
+      gate_(static_cast<size_t>(options.max_waiting), options.longest_wait),
       index_(1, options.seed),
       pledged_(1, options.seed),
       pledges_(pledged_) {}
@@ -127,6 +158,7 @@ std::vector<Candidate> SimRouter::candidates(const Live& live) {
     one.sequences = link.slot.sequences(one.reading);
     one.backlog_tokens = link.slot.backlog();
     one.block_tokens = kBlockTokens;
+    one.has_room = link.slot.has_room.load();
     all.push_back(one);
   }
   match(live, all);
@@ -147,24 +179,51 @@ void SimRouter::match(const Live& live, std::vector<Candidate>& all) {
   }
 }
 
+void SimRouter::tick() {
+  tidy();
+  if (options_.admission) tend_tenants();
+}
+
+// As the fleet's: who waits is asked now and then, and the workers hear what waits.
+void SimRouter::tend_tenants() {
+  const TimePoint now = timeline_.now();
+  if (now < next_demand_) return;
+  next_demand_ = now + kDemandInterval;
+  gate_.wake(now);
+  for (const auto& link : links_) link->demand(gate_.demand());
+}
+
 void SimRouter::tidy() {
   pledges_.expire(timeline_.now());
   while (index_.tidy() || pledged_.tidy()) {
   }
 }
 
-void SimRouter::place(uint64_t request) {
-  Live& live = live_.at(request);
-  const std::vector<Candidate> open = candidates(live);
+PlacementStep SimRouter::decide(Live& live, std::vector<Candidate>& open) {
+  open = candidates(live);
   if (contender_.follower) contender_.follower->asks(*live.question.blocks, timeline_.now());
-  const PlacementStep step =
-      live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
-  if (const auto* on = std::get_if<PlaceOn>(&step)) return start_on(live, *on, open);
-  if (const auto* later = std::get_if<PlaceLater>(&step)) return wait(request, later->delay);
-  end(request, Outcome::refused);
+  return live.placement->next(open, true, timeline_.now(), *contender_.policy, random_);
 }
 
-// As Generation::wait.
+// As Generation::place.
+void SimRouter::place(uint64_t request) {
+  Live& live = live_.at(request);
+  if (!may_pass(live)) return;
+  while (true) {
+    std::vector<Candidate> open;
+    const PlacementStep step = decide(live, open);
+    if (const auto* on = std::get_if<PlaceOn>(&step)) {
+      start_on(live, *on, open);
+      return note_placed(live);
+    }
+    const auto* later = std::get_if<PlaceLater>(&step);
+    if (later == nullptr) return end(request, Outcome::refused);
+    if (!options_.admission) return wait(request, later->delay);
+    if (!stand_in_line(live, true)) return;
+  }
+}
+
+// Where there is no gate.
 void SimRouter::wait(uint64_t request, Duration delay) {
   if (waiting_ >= options_.max_waiting) return end(request, Outcome::refused);
   ++waiting_;
@@ -243,6 +302,7 @@ void SimRouter::done(uint64_t request, uint32_t worker, const Usage& usage) {
   if (contender_.follower) contender_.follower->ended(request);
   live_.at(request).record.cached = usage.cached;
   end(request, Outcome::answered);
+  if (options_.admission) gate_.wake(timeline_.now());
 }
 
 void SimRouter::end(uint64_t request, Outcome outcome) {

@@ -11,9 +11,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
+#include "router/admission/gate.h"
 #include "router/cluster/kv_mirror.h"
 #include "router/cluster/kv_pledges.h"
 #include "router/cluster/session_table.h"
@@ -30,9 +32,12 @@ namespace bessemer::sim {
 
 struct RouterOptions {
   PlacementLimits limits;
-  // Starts carry the policy's own estimate as a bound (two-phase admission).
+  // It keeps to grants and has a gate, and Starts carry the policy's own estimate as a bound
+  // (two-phase admission). Without it all workers always have room.
   bool admission = false;
   int32_t max_waiting = 1024;  // requests that wait for room in a worker
+  Duration longest_wait = kLongestWait;
+  Duration request_timeout = std::chrono::minutes(10);
   bool pledges = true;
   Duration latency = std::chrono::microseconds(500);  // one way, to a worker
   uint64_t seed = 1;
@@ -41,6 +46,7 @@ struct RouterOptions {
 // One turn as it arrives.
 struct Question {
   uint64_t request = 0;
+  uint64_t content = 0;  // the same question, asked again, has the same
   uint64_t session = 0;  // 0: none
   std::vector<int32_t> prompt;
   ChainPtr blocks;  // of the prompt (prefix_chain)
@@ -55,13 +61,13 @@ class SimRouter {
   void connect(SimWorker& worker);
   using Ended = std::function<void(const Record&)>;
   void ask(Question question, Ended ended);
-  // What the thread that writes the index does from time to time.
-  void tidy();
+  // What the threads that write the index and hear of the workers do from time to time.
+  void tick();
 
   // For checks.
   const RouterOptions& options() const { return options_; }
   size_t under_way() const { return live_.size(); }
-  int32_t waiting() const { return waiting_; }
+  int32_t waiting() const { return waiting_ + static_cast<int32_t>(gate_.waiting()); }
   const LoadSlot& load(uint32_t worker) const;
   const KvIndex& index() const { return index_; }
   const KvIndex& pledged() const { return pledged_; }
@@ -77,6 +83,8 @@ class SimRouter {
     PlacementInput input;
     int64_t unadmitted = 0;  // its tokens in the slot's count
     KvPledgePtr pledge;      // until its first token
+    bool through = false;    // it need not ask the gate again
+    std::optional<TicketId> ticket_in_line;
     Record record;
     Ended ended;
   };
@@ -84,7 +92,14 @@ class SimRouter {
   std::vector<Candidate> candidates(const Live& live);
   void match(const Live& live, std::vector<Candidate>& all);
   void place(uint64_t request);
+  PlacementStep decide(Live& live, std::vector<Candidate>& open);
   void wait(uint64_t request, Duration delay);
+  bool may_pass(Live& live);
+  bool stand_in_line(Live& live, bool found_none);
+  void on_turn(uint64_t request);
+  void note_placed(Live& live);
+  void tend_tenants();
+  void tidy();
   void start_on(Live& live, const PlaceOn& place, const std::vector<Candidate>& open);
   void admitted(uint64_t request, uint32_t worker, const Admitted& admitted);
   void rejected(uint64_t request, uint32_t worker, v1::RejectReason reason,
@@ -100,6 +115,9 @@ class SimRouter {
   Timeline& timeline_;
   Random random_;
   std::deque<std::unique_ptr<Link>> links_;  // by worker
+  const TenantPtr tenant_;                   // everybody is one
+  Gate gate_;
+  TimePoint next_demand_{};
   KvIndex index_, pledged_;
   KvPledges pledges_;
   PrefixLook look_;

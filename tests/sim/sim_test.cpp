@@ -41,13 +41,15 @@ ClusterOptions random_options(Random& random) {
   options.router.admission = random.chance(0.5);
   options.router.max_waiting = static_cast<int32_t>(random.between(0, 20));
   options.router.latency = std::chrono::microseconds(random.between(0, 5000));
+  options.router.longest_wait = std::chrono::seconds(random.between(1, 30));
+  options.retries = static_cast<int32_t>(random.between(0, 2));
   return options;
 }
 
 TEST(RoutingSim, KeepsItsInvariants) {
   const uint64_t first = test::environment("BESSEMER_SIM_FIRST", 1);
   const uint64_t seeds = test::environment("BESSEMER_SIM_SEEDS", 15);
-  size_t answered = 0, refused = 0, bounced = 0;
+  size_t answered = 0, refused = 0, bounced = 0, turned_away = 0, came_back = 0;
   for (uint64_t seed = first; seed < first + seeds && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(seed);
@@ -62,10 +64,16 @@ TEST(RoutingSim, KeepsItsInvariants) {
     answered += figures.answered;
     refused += figures.refused;
     bounced += figures.bounces > 0 ? 1 : 0;
+    for (const Record& record : cluster->records()) {
+      turned_away += record.retry_after_s >= 0 ? 1 : 0;
+      came_back += record.retries > 0 && record.outcome == Outcome::answered ? 1 : 0;
+    }
   }
   EXPECT_GT(answered, 40 * seeds) << "most turns are answered";
   EXPECT_GT(refused, 0u) << "some run must be overloaded, or the bounds were never met";
   EXPECT_GT(bounced, 0u);
+  EXPECT_GT(turned_away, 0u) << "by a gate";
+  EXPECT_GT(came_back, 0u);
 }
 
 TEST(RoutingSim, ASeedIsARun) {
@@ -211,6 +219,68 @@ TEST(RoutingSim, AnOverloadedClusterRefusesAndRecovers) {
   const Figures figures = figures_of(*run(options, workload), {});
   EXPECT_GT(figures.refused, 0u);
   EXPECT_GT(figures.answered, 40u);
+}
+
+// For two minutes three times as many long prompts as two workers can compute.
+Workload flood() {
+  bench::Trace trace;
+  for (int i = 0; i < 800; ++i) trace.requests.push_back({i * 0.15, 8000, 20, {}});
+  return workload_of(trace, "flood", {});
+}
+ClusterOptions flooded(bool admission) {
+  ClusterOptions options;
+  options.policy = "cache_aware";
+  options.workers = 2;
+  options.worker = worker_options(1024);
+  options.router.admission = admission;
+  if (!admission) options.worker.engine.max_waiting = kNoQueueBound;
+  return options;
+}
+
+TEST(RoutingSim, WhoPassesTheGateOfAnOverloadedClusterIsAnsweredInTime) {
+  const Workload workload = flood();
+  const Figures with = figures_of(*run(flooded(true), workload), {});
+  const Figures without = figures_of(*run(flooded(false), workload), {});
+  EXPECT_GT(with.answered, 250u);
+  EXPECT_DOUBLE_EQ(with.goodput * 800, static_cast<double>(with.answered)) << "all in time";
+  EXPECT_GE(with.goodput, 1.5 * without.goodput);
+}
+
+// A gate that is bounded by number alone lets in what will come too late.
+TEST(RoutingSim, AGateWithoutABoundInTimeAnswersTooLate) {
+  ClusterOptions options = flooded(true);
+  options.router.longest_wait = std::chrono::hours(1);
+  const Figures figures = figures_of(*run(options, flood()), {});
+  EXPECT_LT(figures.goodput * 800, static_cast<double>(figures.answered) / 2);
+}
+
+TEST(RoutingSim, WhoComesBackWhenToldFindsAPlace) {
+  ClusterOptions options = flooded(true);
+  options.retries = 1;
+  size_t back = 0, let_in = 0;
+  for (const Record& record : run(options, flood())->records()) {
+    back += record.retries > 0 ? 1 : 0;
+    let_in += record.retries > 0 && record.outcome == Outcome::answered ? 1 : 0;
+  }
+  EXPECT_GT(back, 100u);
+  EXPECT_GE(let_in, back * 9 / 10) << back;
+}
+
+// Looks where nobody keeps to grants.
+class LooksAtGrants final : public Checker {
+ public:
+  void on_tick(const Cluster& cluster) override { grants_.look(cluster); }
+  void on_idle(const Cluster&) override {
+    expect(grants_.complaint().find("longer than grants allow") != std::string::npos,
+           "no queue was too long");
+  }
+
+ private:
+  KeepsToGrants grants_;
+};
+
+TEST(RoutingSim, TheCheckerOfGrantsSeesALongQueue) {
+  run(flooded(false), flood(), std::make_unique<LooksAtGrants>());
 }
 
 // Means over two seeds, of one policy: ties are drawn, and one draw moves the mean by 3 %.

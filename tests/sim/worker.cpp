@@ -1,11 +1,15 @@
 #include "tests/sim/worker.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "common/check.h"
 
 namespace bessemer::sim {
 namespace {
+
+// SessionCore's.
+constexpr auto kGrantInterval = std::chrono::milliseconds(10);
 
 v1::RejectReason reason_of(RejectReason reason) {
   switch (reason) {
@@ -50,13 +54,22 @@ SimWorker::SimWorker(const WorkerOptions& options, uint64_t incarnation, Timelin
   CHECK(options.limits.steps_in_flight == 1);  // pump() waits for the step that it launched
 }
 
-size_t SimWorker::add_router(WorkerEvents& events) {
-  routers_.push_back({&events, LoadWatch(options_.load_interval_ms),
-                      KvWatch(scheduler_.kv().events(), incarnation_, v1::WatchKvRequest())});
+size_t SimWorker::add_router(WorkerEvents& events, bool hears_grants) {
+  routers_.push_back({&events,
+                      LoadWatch(options_.load_interval_ms),
+                      KvWatch(scheduler_.kv().events(), incarnation_, v1::WatchKvRequest()),
+                      hears_grants,
+                      {},
+                      {}});
   return routers_.size() - 1;
 }
 
+void SimWorker::demand(size_t router, const v1::Demand& demand) {
+  ledger_.set_demand(router, demand, timeline_.now());
+}
+
 void SimWorker::start(size_t router, Offer offer) {
+  routers_[router].grant.bring(offer.prompt.size());
   const AttemptId id{++last_attempt_};
   attempts_.emplace(id, Attempt{router, offer.request, offer.answer});
   Request request;
@@ -139,7 +152,9 @@ void SimWorker::deliver() {
     }
     if (const auto* done = std::get_if<Done>(&event.what)) events.done(request, done->usage);
     CHECK(!std::holds_alternative<Failed>(event.what));  // the device never fails here
+    const size_t router = at->second.router;
     if (is_terminal(event)) attempts_.erase(at);
+    renew_grant(router);
   }
 }
 
@@ -156,8 +171,25 @@ void SimWorker::report_load() {
   }
 }
 
+// As SessionCore::renew_grant.
+void SimWorker::renew_grant(size_t number) {
+  Router& router = routers_[number];
+  const TimePoint now = timeline_.now();
+  if (!router.hears_grants || now < router.next_grant) return;
+  router.next_grant = now + kGrantInterval;
+  const GrantLimits limits{.queue_ms = options_.queue_ms,
+                           .max_waiting = options_.engine.max_waiting};
+  const EngineStats stats = scheduler_.stats();
+  const auto room = static_cast<int64_t>(share_of_lane(stats, 1, limits).tokens);
+  if (room > 0) most_room_ = std::max(most_room_, room + stats.backlog_tokens);
+  const double share = lane_share(ledger_.share_of(number, now), 1, routers_.size());
+  if (router.grant.renew(share_of_lane(stats, share, limits)))
+    router.events->grant(router.grant.granted());
+}
+
 void SimWorker::tick() {
   report_load();
+  for (size_t router = 0; router < routers_.size(); ++router) renew_grant(router);
   for (Router& router : routers_) {
     v1::KvUpdate update;
     while (router.cache.next(update)) {

@@ -1,5 +1,5 @@
 // A worker in virtual time: the real scheduler with its real block pool and prefix cache, the real
-// rules of when load and cache are reported, and a device that knows the answers beforehand and
+// rules of when load and cache are reported and what each router may bring, and a device that knows the answers beforehand and
 // takes as long as the roofline says.
 //
 // What a router sends arrives by start(); what the worker says goes to the router's WorkerEvents at
@@ -17,8 +17,10 @@
 #include "tests/sim/timeline.h"
 #include "tests/sim/workload.h"
 #include "worker/engine/scheduler.h"
+#include "worker/service/grants.h"
 #include "worker/service/kv_watch.h"
 #include "worker/service/load.h"
+#include "worker/service/tenant_ledger.h"
 
 namespace bessemer::sim {
 
@@ -30,6 +32,7 @@ struct WorkerOptions {
   EngineOptions engine;
   Speed speed;
   uint32_t load_interval_ms = kLoadIntervalMs;
+  int32_t queue_ms = GrantLimits().queue_ms;
 };
 // `blocks` of 512 tokens, as many as a trace's blocks have; a chunk of at most 2,048 rows, 256
 // sequences; other limits as the product has them.
@@ -54,14 +57,17 @@ class WorkerEvents {
   virtual void done(uint64_t request, const Usage& usage) = 0;
   virtual void load(const v1::LoadReport& report) = 0;
   virtual void cache(const v1::KvUpdate& update) = 0;
+  virtual void grant(const GrantShare& until) = 0;
 };
 
 class SimWorker {
  public:
   SimWorker(const WorkerOptions& options, uint64_t incarnation, Timeline& timeline);
 
-  // Returns the router's number, by which it calls start().
-  size_t add_router(WorkerEvents& events);
+  // A router with one lane. Returns its number, by which it calls the others. `hears_grants`: its
+  // Hello offered the feature.
+  size_t add_router(WorkerEvents& events, bool hears_grants);
+  void demand(size_t router, const v1::Demand& demand);
   void start(size_t router, Offer offer);
   // The service's clock: reports that are due without a step. To be called each kTick.
   void tick();
@@ -70,6 +76,8 @@ class SimWorker {
   const Scheduler& scheduler() const { return scheduler_; }
   const WorkerOptions& options() const { return options_; }
   uint64_t incarnation() const { return incarnation_; }
+  // The most room that it ever had to share out: what its queue had and what it lacked.
+  int64_t most_room() const { return most_room_; }
   uint64_t prompt_tokens_computed() const { return scheduler_.stats().tokens_prefilled; }
 
  private:
@@ -77,6 +85,9 @@ class SimWorker {
     WorkerEvents* events = nullptr;
     LoadWatch load;
     KvWatch cache;
+    bool hears_grants = false;
+    LaneGrant grant;
+    TimePoint next_grant{};
   };
   struct Attempt {
     size_t router = 0;
@@ -94,12 +105,15 @@ class SimWorker {
   StepResult execute(const StepPlan& plan);
   void deliver();
   void report_load();
+  void renew_grant(size_t router);
 
   const WorkerOptions options_;
   const uint64_t incarnation_;
   Timeline& timeline_;
   Scheduler scheduler_;
   std::deque<Router> routers_;
+  TenantLedger ledger_;
+  int64_t most_room_ = 0;
   std::map<AttemptId, Attempt> attempts_;
   std::vector<Slot> slots_;
   uint64_t last_attempt_ = 0;

@@ -18,6 +18,15 @@ bool is_low(uint64_t granted, uint64_t brought, uint64_t share) {
 
 }  // namespace
 
+// A tenth by the number of lanes alone, since what waits is known a moment late.
+double lane_share(std::optional<double> of_router, size_t lanes, size_t all_lanes) {
+  constexpr double kUnasked = 0.1;
+  const double alike = 1.0 / static_cast<double>(std::max<size_t>(all_lanes, 1));
+  if (!of_router) return alike;
+  return kUnasked * alike +
+         (1 - kUnasked) * *of_router / static_cast<double>(std::max<size_t>(lanes, 1));
+}
+
 GrantShare share_of_lane(const EngineStats& stats, double share, const GrantLimits& limits) {
   const int64_t target =
       stats.prefill_tokens_per_s > 0

@@ -8,6 +8,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "worker/engine/engine.h"
 
@@ -26,6 +27,10 @@ struct GrantLimits {
 struct GrantShare {
   uint64_t tokens = 0, attempts = 0;
 };
+
+// A lane's share of the room, in 0 to 1. `of_router`: its router's share of what waits, by
+// TenantLedger::share_of; of that router's `lanes` each has the same.
+double lane_share(std::optional<double> of_router, size_t lanes, size_t all_lanes);
 
 // What a lane may bring now, beyond what it has brought; `share`: of the room, in 0 to 1.
 GrantShare share_of_lane(const EngineStats& stats, double share, const GrantLimits& limits);

@@ -118,18 +118,14 @@ class LaneSet final : public SessionService, public v1::Engine::CallbackService 
     std::lock_guard lock(mutex_);
     lanes_of_[router]++;
   }
-  // What share of the room is a lane's of this router: by what waits there, a tenth by the number
-  // of lanes alone, since what waits is known a moment late.
+  // What share of the room is a lane's of this router.
   double share_of(uint64_t router) const {
-    constexpr double kUnasked = 0.1;
     std::unique_lock lock(mutex_);
-    const double alike = 1.0 / static_cast<double>(std::max<size_t>(lanes_.size(), 1));
+    const size_t all = lanes_.size();
     const auto mine = lanes_of_.find(router);
     const size_t lanes = mine == lanes_of_.end() ? 1 : mine->second;
     lock.unlock();
-    const auto share = hub.ledger().share_of(router, clock.now());
-    if (!share) return alike;
-    return kUnasked * alike + (1 - kUnasked) * *share / static_cast<double>(lanes);
+    return lane_share(hub.ledger().share_of(router, clock.now()), lanes, all);
   }
   void remove(const std::shared_ptr<Lane>& lane, std::optional<uint64_t> router) {
     std::lock_guard lock(mutex_);
