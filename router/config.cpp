@@ -63,6 +63,7 @@ Status validate(const RouterConfig& config) {
            Bound{"journal_mb", config.journal_mb, 0, 1 << 20},
            Bound{"stuck_ms", config.stuck_ms, 100, kDayMs},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
+           Bound{"max_wait_ms", config.max_wait_ms, 1, kDayMs},
        }) {
     if (bound.value < bound.low || bound.value > bound.high) {
       return absl::InvalidArgumentError(fmt::format("{} must be from {} to {}, not {}", bound.name,

@@ -50,6 +50,7 @@ struct RouterConfig {
   bool decision_headers = false;  // x-bessemer-decision in answers to requests that have it
   int32_t lanes = 0;              // sessions per worker; 0: min(cores, 4)
   int32_t max_waiting = 1024;     // requests that wait for a worker; beyond it: 429
+  int32_t max_wait_ms = 20'000;   // who would wait for longer: 429 with the time to come back
 
   std::string peer_cert, peer_key, peer_ca;  // PEM files: mutual TLS with workers; empty: plain
   // Streams that lose their worker

@@ -61,6 +61,10 @@ EndpointSettings endpoint_settings(const RouterConfig& config) {
   return settings;
 }
 
+RoomLimits room_limits(const RouterConfig& config) {
+  return {static_cast<size_t>(config.max_waiting), milliseconds(config.max_wait_ms)};
+}
+
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
@@ -116,7 +120,7 @@ class RouterImpl final : public Router {
         body_limit_(http.limits.max_body_bytes),
         policy_(config.policy) {
     context_.options.version = kVersion;
-    context_.gate.set_most(static_cast<size_t>(config.max_waiting));
+    context_.gate.set_limits(room_limits(config));
     context_.options.placement.resume_wait = milliseconds(config.resume_wait_ms);
     context_.journals = std::make_shared<JournalBudget>(int64_t{config.journal_mb} << 20);
     context_.started_unix = std::time(nullptr);
@@ -230,7 +234,7 @@ Status RouterImpl::reload(const RouterConfig& config) {
   const HttpLimits limits = http_options(config).limits;
   server_->set_limits(limits);
   body_limit_ = limits.max_body_bytes;
-  context_.gate.set_most(static_cast<size_t>(config.max_waiting));
+  context_.gate.set_limits(room_limits(config));
   const bool other_policy = std::exchange(policy_, config.policy) != config.policy;
   const EndpointSettings settings = endpoint_settings(config);
   for (const auto& each : context_.cores) {

@@ -118,6 +118,8 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "header");
   visitor("lanes", config.lanes, "sessions per worker; 0: one per core, at most 4");
   visitor("max_waiting", config.max_waiting, "requests that wait for a worker; beyond it: 429");
+  visitor("max_wait_ms", config.max_wait_ms,
+          "who would wait for a worker for longer gets 429 and the time to come back");
   visitor("resume_wait_ms", config.resume_wait_ms,
           "how long a stream that lost its worker waits for another; then it ends with an error");
   visitor("journal_mb", config.journal_mb,

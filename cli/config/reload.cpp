@@ -12,11 +12,13 @@ namespace bessemer {
 namespace {
 
 // log_level is taken over too, by the command itself.
-constexpr std::array<std::string_view, 15> kReloadable = {
-    "workers",           "tenants_file",       "policy",          "max_waiting",
-    "max_connections",   "max_body_bytes",     "sse_ping_ms",     "body_timeout_ms",
-    "header_timeout_ms", "request_timeout_ms", "idle_timeout_ms", "cors_origins",
-    "decision_headers",  "drain_notice_ms",    "drain_ms",
+constexpr std::array<std::string_view, 16> kReloadable = {
+    "workers",           "tenants_file",       "policy",
+    "max_waiting",       "max_wait_ms",        "max_connections",
+    "max_body_bytes",    "sse_ping_ms",        "body_timeout_ms",
+    "header_timeout_ms", "request_timeout_ms", "idle_timeout_ms",
+    "cors_origins",      "decision_headers",   "drain_notice_ms",
+    "drain_ms",
 };
 
 // One setting, whatever its type.

@@ -121,9 +121,9 @@ void Gate::drop(uint32_t worker, TimePoint now) {
   accounts_.drop(worker, now);
 }
 
-void Gate::set_most(size_t most) {
+void Gate::set_limits(const RoomLimits& limits) {
   std::lock_guard lock(mutex_);
-  limits_.most = most;
+  limits_ = limits;
 }
 
 size_t Gate::waiting() const {

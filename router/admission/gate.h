@@ -36,8 +36,7 @@ class Gate {
   // Called from any thread, with no lock held: must only post.
   using Turn = std::function<void()>;
 
-  explicit Gate(size_t most = 1024, Duration longest_wait = kLongestWait)
-      : limits_{most, longest_wait} {}
+  explicit Gate(const RoomLimits& limits = {}) : limits_(limits) {}
 
   // Nobody waits, and nobody found no room: what enter() would let through.
   bool is_open(const std::string& model) const;
@@ -59,7 +58,7 @@ class Gate {
   // What the workers say.
   void report(uint32_t worker, const v1::TenantReport& report, TimePoint now);
   void drop(uint32_t worker, TimePoint now);
-  void set_most(size_t most);
+  void set_limits(const RoomLimits& limits);
 
   size_t waiting() const;
   // What waits here, for the workers to share their room by.

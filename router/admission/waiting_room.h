@@ -30,9 +30,6 @@
 namespace bessemer {
 
 constexpr double kOpenShare = 0.75;
-// Who waits for an answer has turned to something else by then; told when to come back he keeps his
-// place all the same. Batches are not waited for.
-constexpr auto kLongestWait = std::chrono::seconds(20);
 constexpr auto kPromiseLife = std::chrono::seconds(2);
 // Official clients do not wait for longer than a minute or two.
 constexpr auto kLongestPromise = std::chrono::seconds(120);
@@ -55,7 +52,9 @@ enum class TicketId : uint64_t {};
 
 struct RoomLimits {
   size_t most = 1024;
-  Duration longest_wait = kLongestWait;
+  // Who waits for an answer has turned to something else by then; told when to come back he keeps his
+  // place all the same. Batches are not waited for.
+  Duration longest_wait = std::chrono::seconds(20);
 };
 
 // How much the tenant was given, by all workers.

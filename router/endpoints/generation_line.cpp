@@ -80,7 +80,7 @@ bool Generation::stand_in_line(Run& run, bool found_none) {
     run.waits = shared_from_this();
     return false;
   }
-  refuse(run, {RefusalKind::overloaded, "as many requests wait as may",
+  refuse(run, {RefusalKind::overloaded, "too many requests wait before this one",
                milliseconds_of(std::get<TurnedAway>(entry).retry_after)});
   return false;
 }

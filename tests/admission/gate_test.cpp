@@ -28,7 +28,7 @@ class GateTest : public ::testing::Test {
     return std::holds_alternative<TicketId>(entry) ? std::get<TicketId>(entry) : TicketId{};
   }
   TenantPtr tenant_;
-  Gate gate_{100, std::chrono::hours(1)};  // what these fill are the places
+  Gate gate_{{100, std::chrono::hours(1)}};  // what these fill are the places
   TimePoint now_{};
   int last_ = 0;
   std::vector<int> turns_;
@@ -81,7 +81,7 @@ TEST_F(GateTest, WhoLeavesWithATurnGivesItOn) {
 
 // Else a calm hour before would promise places that come much later.
 TEST_F(GateTest, WhoWentThroughWithoutWaitingSaysNothingOfHowFastThoseWhoWaitGo) {
-  gate_.set_most(16);  // 12 of them for one tenant
+  gate_.set_limits({16, std::chrono::hours(1)});  // 12 of them for one tenant
   for (int i = 0; i < 1000; i++) EXPECT_TRUE(std::holds_alternative<GoThrough>(enter()));
   gate_.found_none("m");
   std::vector<TicketId> tickets;
@@ -106,7 +106,7 @@ TEST_F(GateTest, DemandSaysWhatWaits) {
 }
 
 TEST(GateThreads, EveryTicketHasItsTurn) {
-  Gate gate(100'000);
+  Gate gate({.most = 100'000});
   auto tenant = std::make_shared<Tenant>();
   tenant->id = 1;
   std::atomic<int> gone = 0;

@@ -29,7 +29,8 @@ class WaitingRoomTest : public ::testing::Test {
                                            int32_t priority = 0,
                                            TimePoint deadline = TimePoint::max()) {
     if (key == 0) key = ++last_key_;
-    return room_.enter({tenant, key, 10, priority, deadline}, {most_}, now_, service());
+    return room_.enter({tenant, key, 10, priority, deadline}, {most_, seconds(20)}, now_,
+                       service());
   }
   // Whose ticket it is.
   TicketId in(const TenantPtr& tenant, int32_t priority = 0,

@@ -23,7 +23,7 @@ struct Arguments {
   bool admission = false;
   int32_t max_waiting = EngineOptions().max_waiting;
   int32_t gate = RouterOptions().max_waiting, retries = 0;
-  double longest_wait_s = std::chrono::duration<double>(kLongestWait).count();
+  double longest_wait_s = std::chrono::duration<double>(RouterOptions().longest_wait).count();
   bool no_pledges = false;
   int64_t report_ms = kLoadIntervalMs;
   TurnsOptions turns;

@@ -115,7 +115,7 @@ SimRouter::SimRouter(const RouterOptions& options, Contender contender, Timeline
       timeline_(timeline),
       random_(options.seed),
       tenant_(std::make_shared<const Tenant>()),
-      gate_(static_cast<size_t>(options.max_waiting), options.longest_wait),
+      gate_({static_cast<size_t>(options.max_waiting), options.longest_wait}),
       index_(1, options.seed),
       pledged_(1, options.seed),
       pledges_(pledged_) {}

@@ -36,7 +36,7 @@ struct RouterOptions {
   // (two-phase admission). Without it all workers always have room.
   bool admission = false;
   int32_t max_waiting = 1024;  // requests that wait for room in a worker
-  Duration longest_wait = kLongestWait;
+  Duration longest_wait = RoomLimits().longest_wait;
   Duration request_timeout = std::chrono::minutes(10);
   bool pledges = true;
   Duration latency = std::chrono::microseconds(500);  // one way, to a worker
