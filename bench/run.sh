@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs benchmarks of a build and stores the results, with commit and machine, in bench/results.
 #   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
-#   bench/run.sh build/release serve                one part: micro, engine, router, sim, serve, plot; several: serve plot
+#   bench/run.sh build/release serve                one part: micro, engine, router, sim, serve, cluster, plot; several: serve plot
 #   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
 # BENCH_MODEL  a GGUF file, and BENCH_TAG, which names it in the results (no '-' or '.' in it); default: SmolLM2-135M Q4_1 from
 #              the cache, without a tag (`bessemer pull smollm2` fetches it)
@@ -11,7 +11,7 @@
 set -euo pipefail
 build=$1
 shift
-parts=${*:-micro engine router sim serve plot}
+parts=${*:-micro engine router sim serve cluster plot}
 cd "$(dirname "$0")/.."
 die() { echo "bench: $*" >&2; exit 1; }
 
@@ -66,11 +66,15 @@ start --workload start
 ROWS
 }
 
-serve() {
+bench_model() {
   local model=${BENCH_MODEL:-${BESSEMER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bessemer}/models/SmolLM2-135M-Instruct.Q4_1.gguf}
   [ -f "$model" ] || die "no model at $model. Remedy: $build/bessemer pull smollm2, or BENCH_MODEL=file.gguf"
-  model=${model/#$HOME\//\~/}  # as a shell reads it: results name no home
-  local bin=
+  echo "${model/#$HOME\//\~/}"  # as a shell reads it: results name no home
+}
+
+serve() {
+  local model bin=
+  model=$(bench_model)
   if [ -z "${BENCH_PEER:-}" ]; then
     bin=$(bench/peer_llama.sh)
     bin=${bin/#$HOME\//\~/}
@@ -96,6 +100,22 @@ serve() {
   python3 bench/targets.py bench/results --cpu "$cpu" --commit "$commit"
 }
 
+# Real processes: two workers on each core, the default policy against taking turns. What they compute of the prompts is the verdict.
+cluster() {
+  local model name flags serve
+  model=$(bench_model)
+  serve="$build/bessemer serve --model $model --workers $((2 * $(nproc))) --port {port} --router.policy"
+  while read -r name flags; do
+    echo "== cluster, $name: $flags"
+    # shellcheck disable=SC2086
+    "$build/bin/bessemer_bench_serve" --exec "$serve cache_aware" --vs-exec "$serve round_robin" --repeats "${BENCH_REPEATS:-3}" \
+      --commit "$commit" --json "$(out "cluster-$name")" $flags
+  done <<'ROWS'
+turns --workload turns --turns 4 --requests 12 --concurrency 6 --input 150 --output 16
+shared --workload shared-prefix --requests 16 --concurrency 8 --prefix 600 --input 640 --output 16
+ROWS
+}
+
 plot() {
   echo "== pictures"
   deploy/setup/python.sh
@@ -106,7 +126,7 @@ plot() {
 
 for part in $parts; do
   case $part in
-    micro | engine | router | sim | serve | plot) "$part" ;;
-    *) die "no part '$part' (have: micro engine router sim serve plot)" ;;
+    micro | engine | router | sim | serve | cluster | plot) "$part" ;;
+    *) die "no part '$part' (have: micro engine router sim serve cluster plot)" ;;
   esac
 done

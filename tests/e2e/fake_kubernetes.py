@@ -32,7 +32,7 @@ class FakeApi:
         self.slices, self.events = {}, []  # events: (version, json text)
         self.version, self.compacted = 1000, 1000
         self.lists = self.watches = self.live_watches = self.refused = self.epoch = 0
-        self.server = None
+        self.server, self.stopped = None, False
 
     # --- what a test does ---
 
@@ -42,11 +42,12 @@ class FakeApi:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self.server.daemon_threads = True
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_address[1]
+        self.port, self.stopped = self.server.server_address[1], False
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def stop(self):
+        self.stopped = True  # for watches that begin before the server is shut down, too
         self.break_watches()
         self.server.shutdown()
         self.server.server_close()
@@ -134,8 +135,8 @@ class FakeApi:
                 try:
                     while time.monotonic() < until:
                         with api.changed:
-                            api.changed.wait_for(lambda: epoch != api.epoch or api.version > sent, 0.5)
-                            if epoch != api.epoch:
+                            api.changed.wait_for(lambda: api.stopped or epoch != api.epoch or api.version > sent, 0.5)
+                            if api.stopped or epoch != api.epoch:
                                 return self.close_hard()
                             fresh = [text for version, text in api.events if version > sent]
                             sent = api.version
