@@ -83,7 +83,8 @@ TEST(RoutingSim, ASeedIsARun) {
     options.worker = worker_options(300);
     options.seed = seed;
     std::vector<double> all;
-    for (const Record& record : run(options, workload)->records()) all.push_back(record.first_s);
+    const auto cluster = run(options, workload);
+    for (const Record& record : cluster->records()) all.push_back(record.first_s);
     return all;
   };
   EXPECT_EQ(times(1), times(1));
@@ -96,7 +97,8 @@ TEST(RoutingSim, ALaterTurnFindsAllFullBlocksOfTheOneBefore) {
   options.workers = 1;
   options.worker = worker_options(4096);
   size_t later = 0;
-  for (const Record& record : run(options, workload)->records()) {
+  const auto cluster = run(options, workload);
+  for (const Record& record : cluster->records()) {
     // What was said before is what is not fresh; the last token of an answer is never computed.
     const int32_t said = record.prompt - record.fresh;
     EXPECT_GE(record.cached, said - kBlockTokens);
@@ -258,7 +260,8 @@ TEST(RoutingSim, WhoComesBackWhenToldFindsAPlace) {
   ClusterOptions options = flooded(true);
   options.retries = 1;
   size_t back = 0, let_in = 0;
-  for (const Record& record : run(options, flood())->records()) {
+  const auto cluster = run(options, flood());
+  for (const Record& record : cluster->records()) {
     back += record.retries > 0 ? 1 : 0;
     let_in += record.retries > 0 && record.outcome == Outcome::answered ? 1 : 0;
   }
