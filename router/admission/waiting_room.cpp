@@ -58,20 +58,23 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
 }
 
 void WaitingRoom::put_back(TicketId ticket, const Guest& guest) {
-  begin_class(guest.tenant->service_class);
-  class_waiting_[index_of(guest.tenant->service_class)]++;
   Line& line = lines_.at(guest.tenant->id);
+  count_in_class(line, 1);
   line.places.insert(place_of(ticket, guest));
   line.tokens += guest.tokens;
   guests_.emplace(static_cast<uint64_t>(ticket), guest);
 }
 
-// A class that begins to wait has no claim to what it did not want before.
-void WaitingRoom::begin_class(ServiceClass service_class) {
-  const size_t mine = index_of(service_class);
-  if (class_waiting_[mine] > 0) return;
+// A line waits in one class, whatever it was called when its guests came. A class that begins to
+// wait has no claim to what it did not want before.
+void WaitingRoom::count_in_class(const Line& line, size_t more) {
+  const size_t mine = index_of(line.tenant->service_class);
+  const bool begins = class_waiting_[mine] == 0 && more > 0;
+  class_waiting_[mine] += more;
+  if (!begins) return;
   for (size_t i = 0; i < class_pass_.size(); i++) {
-    if (class_waiting_[i] > 0) class_pass_[mine] = std::max(class_pass_[mine], class_pass_[i]);
+    if (i != mine && class_waiting_[i] > 0)
+      class_pass_[mine] = std::max(class_pass_[mine], class_pass_[i]);
   }
 }
 
@@ -82,7 +85,7 @@ bool WaitingRoom::leave(TicketId ticket) {
   Line& line = lines_.at(guest.tenant->id);
   line.places.erase(place_of(ticket, guest));
   line.tokens -= guest.tokens;
-  class_waiting_[index_of(guest.tenant->service_class)]--;
+  class_waiting_[index_of(line.tenant->service_class)]--;
   guests_.erase(at);
   return true;
 }
@@ -133,8 +136,13 @@ WaitingRoom::Line& WaitingRoom::line_of(const Guest& guest, TimePoint now) {
     at->second.lifted = at->second.rated = now;
     at->second.active = now - 2 * Duration(kAway);
   }
-  at->second.tenant = guest.tenant;
-  return at->second;
+  Line& line = at->second;
+  const bool moves =
+      line.tenant != nullptr && line.tenant->service_class != guest.tenant->service_class;
+  if (moves) class_waiting_[index_of(line.tenant->service_class)] -= line.places.size();
+  line.tenant = guest.tenant;
+  if (moves) count_in_class(line, line.places.size());
+  return line;
 }
 
 // Time passes for the line's rate, in so far as somebody waits or was sent away.

@@ -120,7 +120,7 @@ class WaitingRoom {
   // `late`: by how much too late there would be room for it.
   TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration late, TimePoint now);
   void expire(TimePoint now);
-  void begin_class(ServiceClass service_class);
+  void count_in_class(const Line& line, size_t more);
 
   uint64_t last_ticket_ = 0;
   std::unordered_map<uint64_t, Guest> guests_;       // by ticket

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -177,6 +178,28 @@ TEST_F(WaitingRoomTest, WhoWouldWaitTooLongIsToldWhenNot) {
   EXPECT_TRUE(std::holds_alternative<TicketId>(enter(acme, 78))) << "his place was kept";
   room_ = {};
   EXPECT_GT(let_in(bulk), 500) << "nobody sits before a batch";
+}
+
+// A tenant's file is read again while some of its requests wait.
+TEST_F(WaitingRoomTest, AClassMayChangeWhileItsTenantWaits) {
+  const auto before = tenant(1, 1, ServiceClass::interactive);
+  const auto after = tenant(1, 1, ServiceClass::batch);
+  const TicketId first = in(before);
+  in(before);
+  const TicketId last = in(after);
+  in(tenant(2));
+  EXPECT_TRUE(room_.leave(last));
+  const auto all = [&] {
+    std::multiset<uint64_t> ids;
+    while (const uint64_t id = next()) ids.insert(id);
+    return ids;
+  };
+  EXPECT_EQ(all(), (std::multiset<uint64_t>{1, 1, 2}));
+  room_.put_back(first, {before, 0, 10});
+  EXPECT_EQ(all(), (std::multiset<uint64_t>{1}));
+  in(before);
+  EXPECT_EQ(all(), (std::multiset<uint64_t>{1}));
+  EXPECT_EQ(room_.waiting(), 0u);
 }
 
 TEST_F(WaitingRoomTest, LeavingFreesAPlace) {
