@@ -1,6 +1,6 @@
 // Before the workers of every model: requests go through while there is room, and wait in order
-// while there is none. All cores come here; what is done under the lock is bounded by the number of
-// tenants.
+// while there is none. All cores come here; what a request does under the lock is bounded by the
+// number of tenants, and what demand() does, five times a second, by those who wait.
 //
 // Invariants
 //   A1  Whoever entered is through, waits, has a turn or has left; a turn is given once per ticket,
