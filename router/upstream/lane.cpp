@@ -40,6 +40,7 @@ void Lane::cancel(AttemptKey key, const std::vector<uint32_t>& choices) {
     if (cancel_orphan(key, choices) || !protocol_) return;
     protocol_->cancel(key, choices);
   }
+  look_for_room();
   pump();
 }
 

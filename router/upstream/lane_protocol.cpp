@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "common/check.h"
-#include "proto/features.h"
 
 namespace bessemer {
 namespace {
@@ -78,6 +77,9 @@ uint64_t LaneProtocol::packed(AttemptKey key) {
   return (uint64_t{key.core} << kCoreShift) | key.serial;
 }
 
+bool LaneProtocol::peer_offers(Feature feature) const {
+  return peer_offers(static_cast<uint32_t>(feature));
+}
 bool LaneProtocol::peer_offers(uint32_t feature) const {
   return std::ranges::find(peer_.features(), feature) != peer_.features().end();
 }
@@ -117,17 +119,14 @@ Status LaneProtocol::start(AttemptKey key, v1::Start start) {
     return absl::InvalidArgumentError(fmt::format(
         "its parameters take {} bytes, of which at most {} can be sent", others, frame_bytes_ / 2));
   }
-  brought_tokens_ += static_cast<uint64_t>(parts[0].size());
-  brought_attempts_++;
   start.set_attempt(last_handle_ + 1);
   start.mutable_input()->set_total_ids(static_cast<uint32_t>(parts[0].size()));
   Upload rest = put_back(start, parts, (frame_bytes_ - others) / kMaxIdBytes);
   if (!rest.pieces.empty()) {
-    const auto chunks = static_cast<uint32_t>(Feature::chunked_input);
-    if (!peer_offers(chunks))
+    if (!peer_offers(Feature::chunked_input))
       return absl::UnimplementedError("the worker takes no prompt longer than one frame");
     start.set_chunked(true);
-    start.add_required_features(chunks);
+    start.add_required_features(static_cast<uint32_t>(Feature::chunked_input));
     queued_bytes_ += bytes_of(rest);
     uploads_.push_back(std::move(rest));
   }
@@ -160,6 +159,8 @@ size_t LaneProtocol::bytes_of(const Upload& upload) {
 }
 
 void LaneProtocol::queue_start(v1::Start start) {
+  brought_tokens_ += start.input().total_ids();
+  brought_attempts_++;
   Outgoing out;
   *out.frame.mutable_start() = std::move(start);
   out.bytes = out.frame.ByteSizeLong();
@@ -216,6 +217,9 @@ void LaneProtocol::drop_unsent(uint64_t handle) {
   });
   CHECK(start != starts_.end());
   queued_bytes_ -= start->bytes;
+  // The worker never hears of it, and would grant nothing more for it.
+  brought_tokens_ -= start->frame.start().input().total_ids();
+  brought_attempts_--;
   starts_.erase(start);
 }
 
@@ -236,12 +240,12 @@ void LaneProtocol::erase(uint64_t handle) {
 // ---- to the wire ----
 
 void LaneProtocol::demand(const v1::Demand& demand) {
-  if (hello_received_ && peer_offers(static_cast<uint32_t>(Feature::tenants))) demand_ = demand;
+  if (hello_received_ && peer_offers(Feature::tenants)) demand_ = demand;
 }
 
 bool LaneProtocol::may_bring() const {
   if (!hello_received_ || draining_) return false;
-  if (!peer_offers(static_cast<uint32_t>(Feature::grant))) return true;
+  if (!peer_offers(Feature::grant)) return true;
   return brought_tokens_ < granted_.tokens_until() && brought_attempts_ < granted_.attempts_until();
 }
 

@@ -38,6 +38,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "proto/features.h"
 #include "router/upstream/delivery.h"
 
 namespace bessemer {
@@ -146,6 +147,7 @@ class LaneProtocol {
   using Attempts = std::unordered_map<uint64_t, LaneAttempt>;  // by handle
 
   static uint64_t packed(AttemptKey key);
+  bool peer_offers(Feature feature) const;
   bool peer_offers(uint32_t feature) const;
   Status check_start(const v1::Start& start) const;
   static size_t bytes_of(const Upload& upload);
@@ -191,7 +193,7 @@ class LaneProtocol {
   std::deque<Outgoing> starts_;
   std::deque<Upload> uploads_;  // the front one has the next turn
   size_t queued_bytes_ = 0;
-  // Since Hello: what the worker has granted, and what was brought, refused or not.
+  // Since Hello: what the worker has granted, and what was brought or waits to be, refused or not.
   v1::Grant granted_;
   uint64_t brought_tokens_ = 0, brought_attempts_ = 0;
   std::optional<v1::Demand> demand_;  // the newest, to be sent

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/check.h"
-#include "proto/features.h"
 #include "router/upstream/lane_protocol.h"
 
 namespace bessemer {
@@ -20,8 +19,7 @@ constexpr uint64_t kQuietSteps = 4;
 }  // namespace
 
 bool LaneProtocol::can_attach() const {
-  return hello_received_ && peer_.orphan_ms() != 0 &&
-         peer_offers(static_cast<uint32_t>(Feature::attach));
+  return hello_received_ && peer_.orphan_ms() != 0 && peer_offers(Feature::attach);
 }
 
 std::vector<LaneAttempt> LaneProtocol::suspend(const std::string& reason, Deliveries& out) {

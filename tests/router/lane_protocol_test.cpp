@@ -133,6 +133,24 @@ TEST_F(LaneProtocolTest, BringsWhatAWorkerGrants) {
   EXPECT_FALSE(lane_->may_bring()) << "2 attempts of 2";
 }
 
+// The worker would never grant anything more for it.
+TEST_F(LaneProtocolTest, WhatIsTakenBackBeforeItLeftWasNotBrought) {
+  take();
+  auto hello = hello_frame();
+  hello->mutable_hello()->add_features(static_cast<uint32_t>(Feature::grant));
+  ASSERT_TRUE(receive(hello).ok());
+  auto grant = make_frame();
+  grant->mutable_grant()->set_tokens_until(5);
+  grant->mutable_grant()->set_attempts_until(10);
+  ASSERT_TRUE(receive(grant).ok());
+  for (uint64_t i = 1; i <= 50; i++) {
+    ASSERT_TRUE(lane_->start({0, i}, start_of()).ok());
+    lane_->cancel({0, i}, {});
+    EXPECT_TRUE(lane_->may_bring()) << i;
+  }
+  EXPECT_EQ(take().body_case(), v1::RouterFrame::BODY_NOT_SET);
+}
+
 TEST_F(LaneProtocolTest, AWorkerThatDoesNotGrantTakesWhatComes) {
   connect();
   EXPECT_TRUE(lane_->may_bring());
