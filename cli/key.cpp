@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <openssl/rand.h>
 
-#include "router/tenants/tenant_directory.h"
+#include "common/sha256.h"
 
 namespace bessemer {
 namespace {
@@ -23,7 +23,7 @@ int print_hash_of_input() {
     fmt::print(stderr, "bessemer key: there is no key on standard input\n");
     return 1;
   }
-  fmt::print("{}\n", hash_of_key(key));
+  fmt::print("{}\n", sha256_of(key));
   return 0;
 }
 
@@ -36,9 +36,8 @@ int key_command(const KeyOptions& options) {
     fmt::print(stderr, "bessemer key: this system gives no random numbers\n");
     return 1;
   }
-  std::string key = "sk-bessemer-";
-  for (const unsigned char byte : bytes) key += fmt::format("{:02x}", byte);
-  fmt::print("key:  {}\nhash: {}\n", key, hash_of_key(key));
+  const std::string key = "sk-bessemer-" + hex_of(bytes);
+  fmt::print("key:  {}\nhash: {}\n", key, sha256_of(key));
   return 0;
 }
 

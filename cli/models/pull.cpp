@@ -10,9 +10,9 @@
 
 #include "cli/models/download.h"
 #include "cli/models/package_index.h"
-#include "cli/models/sha256.h"
 #include "cli/models/wheel.h"
 #include "cli/progress.h"
+#include "common/sha256.h"
 
 namespace bessemer {
 namespace {

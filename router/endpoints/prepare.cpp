@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include "common/clock.h"
+#include "common/sha256.h"
 #include "router/cluster/prefix_chain.h"
 #include "router/openai/limits.h"
-#include "router/tenants/tenant_directory.h"
 
 namespace bessemer {
 namespace {
@@ -175,7 +175,7 @@ MaybeError check_echo(const PreparedRequest& prepared) {
 std::string own_salt(const Tenant& tenant, std::string salt) {
   if (tenant.name.empty()) return salt;
   // Within what a worker takes for a root.
-  if (salt.size() > kMaxOwnSaltBytes) salt = "/" + hash_of_key(salt);
+  if (salt.size() > kMaxOwnSaltBytes) salt = "/" + sha256_of(salt);
   return tenant.name + "/" + salt;
 }
 

@@ -1,14 +1,14 @@
 #include "router/tenants/tenant_directory.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <xxhash.h>
+
+#include "common/sha256.h"
 
 namespace bessemer {
 namespace {
@@ -70,15 +70,6 @@ StatusOr<Tenant> make_tenant(const TenantConfig& config) {
 
 }  // namespace
 
-std::string hash_of_key(std::string_view key) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int bytes = 0;
-  EVP_Digest(key.data(), key.size(), digest.data(), &bytes, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < bytes; i++) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
-
 StatusOr<TenantDirectoryPtr> TenantDirectory::make(const std::vector<TenantConfig>& tenants) {
   auto directory = std::make_shared<TenantDirectory>();
   directory->is_open_ = tenants.empty();
@@ -106,7 +97,7 @@ StatusOr<TenantDirectoryPtr> TenantDirectory::make(const std::vector<TenantConfi
 
 // Whoever measures how long this takes learns of the hash of what he sent, and of nobody's key.
 TenantPtr TenantDirectory::find(std::string_view key) const {
-  const auto found = by_hash_.find(hash_of_key(key));
+  const auto found = by_hash_.find(sha256_of(key));
   return found == by_hash_.end() ? nullptr : found->second;
 }
 

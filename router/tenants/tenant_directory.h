@@ -13,9 +13,6 @@ namespace bessemer {
 
 using TenantPtr = std::shared_ptr<const Tenant>;
 
-// Hex SHA-256.
-std::string hash_of_key(std::string_view key);
-
 class TenantDirectory {
  public:
   // Errors name the tenant and what is wrong: a name that is none or stands twice, a key that is no

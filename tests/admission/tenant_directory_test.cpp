@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/sha256.h"
+
 namespace bessemer::testing {
 namespace {
 
@@ -11,7 +13,7 @@ using ::testing::HasSubstr;
 TenantConfig tenant(const std::string& name, const std::vector<std::string>& keys) {
   TenantConfig config;
   config.name = name;
-  for (const std::string& key : keys) config.keys.push_back(hash_of_key(key));
+  for (const std::string& key : keys) config.keys.push_back(sha256_of(key));
   return config;
 }
 
@@ -21,7 +23,7 @@ std::string refusal(std::vector<TenantConfig> tenants) {
 }
 
 TEST(TenantDirectory, HashesAreSha256) {
-  EXPECT_EQ(hash_of_key("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(TenantDirectory, WithoutTenantsEverybodyIsWelcome) {
@@ -43,7 +45,7 @@ TEST(TenantDirectory, FindsWhoseAKeyIs) {
   EXPECT_EQ(directory->find("two")->service_class, ServiceClass::batch);
   EXPECT_NE(directory->find("three")->id, directory->find("two")->id);
   EXPECT_EQ(directory->find("four"), nullptr);
-  EXPECT_EQ(directory->find(hash_of_key("one")), nullptr) << "a hash is no key";
+  EXPECT_EQ(directory->find(sha256_of("one")), nullptr) << "a hash is no key";
   EXPECT_EQ(directory->find(""), nullptr);
   EXPECT_EQ(directory->keyless(), nullptr);
 }

@@ -1,5 +1,6 @@
-#include "cli/models/sha256.h"
+#include "common/sha256.h"
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -9,6 +10,23 @@
 #include <openssl/evp.h>
 
 namespace bessemer {
+
+std::string hex_of(std::span<const unsigned char> bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : bytes) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  return hex;
+}
+
+std::string sha256_of(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  return hex_of({digest.data(), length});
+}
 
 StatusOr<std::string> sha256_file(const std::string& path,
                                   const std::function<void(uint64_t)>& progress) {
@@ -29,13 +47,7 @@ StatusOr<std::string> sha256_file(const std::string& path,
   unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
   EVP_DigestFinal_ex(digest.get(), bytes, &length);
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (unsigned int i = 0; i < length; ++i) {
-    hex += kDigits[bytes[i] >> 4];
-    hex += kDigits[bytes[i] & 15];
-  }
-  return hex;
+  return hex_of({bytes, length});
 }
 
 }  // namespace bessemer
