@@ -23,7 +23,9 @@ constexpr std::string_view kReservedTemplateNames[] = {"messages",
                                                        "add_generation_prompt",
                                                        "continue_final_message"};
 
-void read_model(FieldReader& fields, ValidRequest& request) {
+// First: a refusal's line in the log says whose it was.
+void read_names(FieldReader& fields, ValidRequest& request) {
+  request.user = fields.string("user", kMaxNameBytes).value_or("");
   fields.require("model");
   if (auto model = fields.string("model", kMaxNameBytes)) request.model = *std::move(model);
   if (request.model.empty()) fields.fail("model", "must not be empty.");
@@ -110,7 +112,7 @@ void read_without_effect(FieldReader& fields) {
 }
 
 void read_chat(FieldReader& fields, ValidRequest& request) {
-  read_model(fields, request);
+  read_names(fields, request);
   read_messages(fields, request);
   read_max_tokens(fields, request);
   read_chat_logprobs(fields, request);
@@ -157,7 +159,7 @@ void read_prompts(FieldReader& fields, ValidRequest& request) {
 constexpr int32_t kDefaultCompletionTokens = 16;  // OpenAI's
 
 void read_completion(FieldReader& fields, ValidRequest& request) {
-  read_model(fields, request);
+  read_names(fields, request);
   read_prompts(fields, request);
   request.echo = fields.boolean("echo").value_or(false);
   request.max_tokens = static_cast<int32_t>(

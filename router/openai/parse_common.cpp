@@ -47,7 +47,6 @@ void read_common(FieldReader& fields, ValidRequest& request) {
                     kHighest = std::numeric_limits<int32_t>::max();
   request.priority =
       static_cast<int32_t>(fields.integer("priority", kLowest, kHighest).value_or(0));
-  request.user = fields.string("user", kMaxNameBytes).value_or("");
   if (auto salt = fields.string("cache_salt", kMaxNameBytes)) {
     if (salt->empty()) fields.fail("cache_salt", "must not be empty.");
     request.cache_salt = *std::move(salt);

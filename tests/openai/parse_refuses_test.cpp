@@ -30,6 +30,14 @@ void expect_refusal(ApiKind kind, std::string_view body, const Refusal& expected
   EXPECT_FALSE(error.retry_after_ms.has_value());
 }
 
+TEST(ParseRefuses, saying_whose_the_request_was) {
+  const ParseResult result =
+      parse(ApiKind::chat, R"({"model": "m", "messages": 7, "n": 0, "user": "ada"})");
+  ASSERT_TRUE(std::holds_alternative<RefusedRequest>(result));
+  EXPECT_EQ(std::get<RefusedRequest>(result).model, "m");
+  EXPECT_EQ(std::get<RefusedRequest>(result).user, "ada");
+}
+
 // Wrong in the same way for both endpoints.
 constexpr Refusal kBoth[] = {
     {R"("temperature": 2.01)", "temperature", kInvalid,
