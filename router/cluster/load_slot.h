@@ -8,6 +8,8 @@
 #include <mutex>
 #include <type_traits>
 
+#include "bessemer/v1/engine.pb.h"
+
 namespace bessemer {
 
 // A value under a sequence lock: readers never wait for each other and never block the writer; the
@@ -61,6 +63,18 @@ struct LoadReading {
   uint64_t tokens_generated = 0, tokens_prefilled = 0, requests_finished = 0, resident_bytes = 0;
   int64_t own_then = 0;  // LoadSlot::own when it said so
 };
+
+// What a report says of its pool; the rest stays.
+inline void read_load(const v1::Load& load, LoadReading& reading) {
+  reading.running = load.running();
+  reading.waiting = load.waiting();
+  reading.backlog_tokens = load.backlog_tokens();
+  reading.prefill_tok_s = load.prefill_tok_s();
+  reading.step_us = load.step_us();
+  reading.kv_free = load.kv_free();
+  reading.kv_total = load.kv_total();
+  reading.kv_cached = load.kv_cached();
+}
 
 struct LoadSlot {
   SeqLock<LoadReading> reading;

@@ -69,17 +69,6 @@ struct Fact {
       what;
 };
 
-void fill(LoadReading& reading, const v1::Load& load) {
-  reading.running = load.running();
-  reading.waiting = load.waiting();
-  reading.backlog_tokens = load.backlog_tokens();
-  reading.prefill_tok_s = load.prefill_tok_s();
-  reading.step_us = load.step_us();
-  reading.kv_free = load.kv_free();
-  reading.kv_total = load.kv_total();
-  reading.kv_cached = load.kv_cached();
-}
-
 // Of reports, at most this many a second from all workers: some percent of a core. A worker sends
 // up to five for each interval asked for, when its load changes much (worker/service/load.h).
 constexpr size_t kMostReportsPerSecond = 5000;
@@ -123,7 +112,7 @@ class Listener final : public SessionObserver {
   void on_report(const v1::LoadReport& report) override {
     LoadReading reading = load_->reading.load();
     if (report.pools_size() > 0) {
-      fill(reading, report.pools(0));
+      read_load(report.pools(0), reading);
       slope_.observe(report.pools(0).decode_rows(), report.pools(0).decode_us() * 1e-6);
       reading.step_slope_s = static_cast<float>(slope_.seconds());
     }
@@ -139,7 +128,7 @@ class Listener final : public SessionObserver {
   }
   void on_load(const v1::Load& load) override {
     LoadReading reading = load_->reading.load();
-    fill(reading, load);
+    read_load(load, reading);
     reading.own_then = load_->own.load(std::memory_order_relaxed);
     store(reading);
     on_progress(load.engine_steps(), load.work_pending());
@@ -317,8 +306,7 @@ void FleetImpl::tend_tenants() {
   hooks_.room();
   const v1::Demand demand = hooks_.demand();
   const bool waits = demand.tenant_size() > 0;
-  const bool is_news = waits || std::exchange(demanded_, waits);
-  demanded_ = waits;
+  const bool is_news = std::exchange(demanded_, waits) || waits;
   for (auto& [id, resident] : residents_) {
     const WorkerView& worker = *registry_.worker(id);
     if ((worker.features & feature_bit(Feature::tenants)) == 0) continue;

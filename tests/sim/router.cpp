@@ -77,14 +77,7 @@ class SimRouter::Link final : public WorkerEvents {
   void heard(const v1::LoadReport& report) {
     LoadReading reading;
     const v1::Load& load = report.pools(0);
-    reading.running = load.running();
-    reading.waiting = load.waiting();
-    reading.backlog_tokens = load.backlog_tokens();
-    reading.prefill_tok_s = load.prefill_tok_s();
-    reading.step_us = load.step_us();
-    reading.kv_free = load.kv_free();
-    reading.kv_total = load.kv_total();
-    reading.kv_cached = load.kv_cached();
+    read_load(load, reading);
     slope_.observe(load.decode_rows(), load.decode_us() * 1e-6);
     reading.step_slope_s = static_cast<float>(slope_.seconds());
     reading.own_then = slot.own.load();

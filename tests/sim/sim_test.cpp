@@ -143,19 +143,23 @@ TEST(RoutingSim, TheCheckerOfSharesSeesAHerd) {
   EXPECT_THAT(checker.complaint(), testing::HasSubstr("times the mean"));
 }
 
+// What a checker says of a good turn's record that `spoil` has changed.
+template <typename Watcher, typename Spoil>
+std::string complaint_of(const Cluster& cluster, Spoil&& spoil) {
+  Watcher checker;
+  Record record = cluster.records().front();
+  spoil(record);
+  checker.on_end(record, cluster);
+  return checker.complaint();
+}
+
 TEST(RoutingSim, TheCheckerOfEndingsSeesWhatIsWrong) {
   const Workload workload = turns_workload({.conversations = 2});
   ClusterOptions options;
   options.worker = worker_options(300);
   const auto cluster = run(options, workload);
   const Record good = cluster->records().front();
-  const auto complaint = [&](auto spoil) {
-    EndsOnce checker;
-    Record record = good;
-    spoil(record);
-    checker.on_end(record, *cluster);
-    return checker.complaint();
-  };
+  const auto complaint = [&](auto spoil) { return complaint_of<EndsOnce>(*cluster, spoil); };
   EXPECT_EQ(complaint([](Record&) {}), "");
   EXPECT_NE(complaint([](Record& record) { --record.received; }), "");
   EXPECT_NE(complaint([](Record& record) { record.out_of_order = 1; }), "");
@@ -172,13 +176,8 @@ TEST(RoutingSim, TheCheckerOfBoundsSeesWhatIsBeyondThem) {
   ClusterOptions options;
   options.worker = worker_options(300);
   const auto cluster = run(options, workload);
-  const Record good = cluster->records().front();
   const auto complaint = [&](auto spoil) {
-    StaysWithinBounds checker;
-    Record record = good;
-    spoil(record);
-    checker.on_end(record, *cluster);
-    return checker.complaint();
+    return complaint_of<StaysWithinBounds>(*cluster, spoil);
   };
   EXPECT_EQ(complaint([](Record&) {}), "");
   EXPECT_NE(complaint([](Record& record) { record.bounces = 17; }), "");

@@ -4,30 +4,9 @@
 #include <variant>
 
 #include "common/check.h"
+#include "worker/service/frame_queue.h"
 
 namespace bessemer::sim {
-namespace {
-
-// SessionCore's.
-constexpr auto kGrantInterval = std::chrono::milliseconds(10);
-
-v1::RejectReason reason_of(RejectReason reason) {
-  switch (reason) {
-    case RejectReason::too_slow:
-      return v1::REJECT_TOO_SLOW;
-    case RejectReason::queue_full:
-      return v1::REJECT_QUEUE_FULL;
-    case RejectReason::draining:
-      return v1::REJECT_DRAINING;
-    case RejectReason::too_large:
-      return v1::REJECT_TOO_LARGE;
-    case RejectReason::bad_input:
-      return v1::REJECT_BAD_INPUT;
-  }
-  return v1::REJECT_BAD_INPUT;
-}
-
-}  // namespace
 
 WorkerOptions worker_options(int32_t blocks) {
   WorkerOptions options;
@@ -145,7 +124,7 @@ void SimWorker::deliver() {
     WorkerEvents& events = *routers_[at->second.router].events;
     if (const auto* yes = std::get_if<Admitted>(&event.what)) events.admitted(request, *yes);
     if (const auto* no = std::get_if<Rejected>(&event.what)) {
-      events.rejected(request, reason_of(no->reason), no->detail);
+      events.rejected(request, reject_reason(no->reason), no->detail);
     }
     if (const auto* tokens = std::get_if<Tokens>(&event.what)) {
       events.token(request, tokens->offset, tokens->ids[0]);

@@ -14,6 +14,8 @@ namespace {
 // Varints: handles, offsets and ids take up to five bytes, most take three or fewer.
 constexpr size_t kRowBytes = 12, kIdBytes = 3, kLogprobsBytes = 12, kLogprobBytes = 7;
 
+}  // namespace
+
 v1::RejectReason reject_reason(RejectReason reason) {
   switch (reason) {
     case RejectReason::too_slow:
@@ -29,6 +31,8 @@ v1::RejectReason reject_reason(RejectReason reason) {
   }
   return v1::REJECT_UNSPECIFIED;
 }
+
+namespace {
 
 v1::EndReason end_reason(EndReason reason) {
   switch (reason) {

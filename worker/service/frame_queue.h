@@ -18,6 +18,9 @@
 
 namespace bessemer {
 
+// As the wire names it.
+v1::RejectReason reject_reason(RejectReason reason);
+
 class FrameQueue {
  public:
   explicit FrameQueue(size_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}

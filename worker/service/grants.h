@@ -6,6 +6,7 @@
 // what the engine had when it was told, and a prompt a lane more: twice the target at most, and
 // those prompts.
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +14,9 @@
 #include "worker/engine/engine.h"
 
 namespace bessemer {
+
+// How often a lane looks whether it may be granted more: a twentieth of what a grant lasts.
+constexpr auto kGrantInterval = std::chrono::milliseconds(10);
 
 struct GrantLimits {
   // Prompt tokens in the queue, in milliseconds of prefill: enough that the engine never waits for

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/service/watch_interval.h"
+
 namespace bessemer {
 namespace {
 
@@ -56,9 +58,8 @@ bool is_large_change(const v1::Load& said, const EngineStats& now) {
 }
 
 LoadWatch::LoadWatch(uint32_t interval_ms) {
-  const uint32_t asked = interval_ms == 0 ? kDefaultLoadIntervalMs : interval_ms;
-  interval_ = std::chrono::milliseconds(
-      std::clamp<int64_t>(asked, kLeastLoadIntervalMs, kMostLoadIntervalMs));
+  interval_ = watch_interval(interval_ms,
+                             {kDefaultLoadIntervalMs, kLeastLoadIntervalMs, kMostLoadIntervalMs});
 }
 
 bool LoadWatch::due(const EngineStats& stats, TimePoint now) const {

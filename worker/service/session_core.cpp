@@ -45,9 +45,6 @@ bool offers(const v1::Hello& hello, Feature feature) {
          hello.features().end();
 }
 
-// How often a lane looks whether it may be granted more: a twentieth of what a grant lasts.
-constexpr auto kGrantInterval = std::chrono::milliseconds(10);
-
 // The choices named that exist, once each.
 std::vector<int32_t> known_choices(const v1::Cancel& cancel, int32_t count) {
   std::set<uint32_t> known;

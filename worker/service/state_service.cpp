@@ -152,6 +152,9 @@ class StateSet final : public StateService, public v1::State::CallbackService {
   // The new stream, or why there is none.
   template <typename Stream, typename Make>
   std::variant<std::shared_ptr<Stream>, grpc::Status> add_to(Streams<Stream>& streams, Make&& make);
+  // The new stream, which `begin` has told what it says at once, or a refusal.
+  template <typename Report, typename Stream, typename Make, typename Begin>
+  grpc::ServerWriteReactor<Report>* watch(Streams<Stream>& streams, Make&& make, Begin&& begin);
   template <typename Stream>
   void remove_from(Streams<Stream>& streams, const std::shared_ptr<Stream>& stream) {
     std::lock_guard lock(mutex_);
@@ -217,41 +220,38 @@ std::variant<std::shared_ptr<Stream>, grpc::Status> StateSet::add_to(Streams<Str
   return *streams.insert(make()).first;
 }
 
+template <typename Report, typename Stream, typename Make, typename Begin>
+grpc::ServerWriteReactor<Report>* StateSet::watch(Streams<Stream>& streams, Make&& make,
+                                                  Begin&& begin) {
+  const auto added = add_to(streams, make);
+  if (const auto* refusal = std::get_if<grpc::Status>(&added))
+    return new RefusedStream<Report>(*refusal);
+  const auto& stream = std::get<std::shared_ptr<Stream>>(added);
+  begin(*stream);
+  return stream.get();
+}
+
 grpc::ServerWriteReactor<v1::LoadReport>* StateSet::WatchLoad(grpc::CallbackServerContext*,
                                                               const v1::WatchLoadRequest* request) {
-  const auto added =
-      add_to(loads_, [&] { return std::make_shared<LoadStream>(*this, request->interval_ms()); });
-  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
-    return new RefusedStream<v1::LoadReport>(*refusal);
-  }
-  const auto& stream = std::get<std::shared_ptr<LoadStream>>(added);
-  stream->on_tick(hub.stats(), clock.now());
-  return stream.get();
+  return watch<v1::LoadReport>(
+      loads_, [&] { return std::make_shared<LoadStream>(*this, request->interval_ms()); },
+      [&](LoadStream& stream) { stream.on_tick(hub.stats(), clock.now()); });
 }
 
 grpc::ServerWriteReactor<v1::KvUpdate>* StateSet::WatchKv(grpc::CallbackServerContext*,
                                                           const v1::WatchKvRequest* request) {
   if (request->pool() != 0) return new RefusedStream<v1::KvUpdate>(no_pool(request->pool()));
-  const auto added = add_to(kvs_, [&] { return std::make_shared<KvStream>(*this, *request); });
-  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
-    return new RefusedStream<v1::KvUpdate>(*refusal);
-  }
-  const auto& stream = std::get<std::shared_ptr<KvStream>>(added);
-  stream->on_tick();
-  return stream.get();
+  return watch<v1::KvUpdate>(
+      kvs_, [&] { return std::make_shared<KvStream>(*this, *request); },
+      [](KvStream& stream) { stream.on_tick(); });
 }
 
 grpc::ServerWriteReactor<v1::TenantReport>* StateSet::WatchTenants(
     grpc::CallbackServerContext*, const v1::WatchTenantsRequest* request) {
   if (request->pool() != 0) return new RefusedStream<v1::TenantReport>(no_pool(request->pool()));
-  const auto added = add_to(
-      tenants_, [&] { return std::make_shared<TenantStream>(*this, request->interval_ms()); });
-  if (const auto* refusal = std::get_if<grpc::Status>(&added)) {
-    return new RefusedStream<v1::TenantReport>(*refusal);
-  }
-  const auto& stream = std::get<std::shared_ptr<TenantStream>>(added);
-  stream->on_tick(clock.now());
-  return stream.get();
+  return watch<v1::TenantReport>(
+      tenants_, [&] { return std::make_shared<TenantStream>(*this, request->interval_ms()); },
+      [&](TenantStream& stream) { stream.on_tick(clock.now()); });
 }
 
 void StateSet::on_step(TimePoint now) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 namespace bessemer {
+
 void TenantMeter::begin(const Request& request) {
   Attempt attempt;
   attempt.tenant = request.tenant;

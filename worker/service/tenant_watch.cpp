@@ -1,21 +1,16 @@
 #include "worker/service/tenant_watch.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "worker/service/watch_interval.h"
+
 namespace bessemer {
-namespace {
-
-Duration interval_of(uint32_t asked_ms) {
-  const uint32_t ms = asked_ms == 0 ? kDefaultTenantIntervalMs : asked_ms;
-  return std::chrono::milliseconds(
-      std::clamp<uint32_t>(ms, kLeastTenantIntervalMs, kMostTenantIntervalMs));
-}
-
-}  // namespace
-
 TenantWatch::TenantWatch(const TenantLedger& ledger, uint64_t incarnation, uint32_t interval_ms)
-    : ledger_(ledger), incarnation_(incarnation), interval_(interval_of(interval_ms)) {}
+    : ledger_(ledger),
+      incarnation_(incarnation),
+      interval_(watch_interval(
+          interval_ms, {kDefaultTenantIntervalMs, kLeastTenantIntervalMs, kMostTenantIntervalMs})) {
+}
 
 bool TenantWatch::next(TimePoint now, v1::TenantReport& report) {
   if (said_ && now < next_) return false;

@@ -93,9 +93,7 @@ class Dynamo final : public Policy, public Follower {
 }  // namespace
 
 Contender make_dynamo() {
-  auto policy = std::make_unique<Dynamo>();
-  Follower* follower = policy.get();
-  return {std::move(policy), follower};
+  return contender_of<Dynamo>();
 }
 
 }  // namespace bessemer::sim

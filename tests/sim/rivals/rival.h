@@ -41,6 +41,13 @@ struct Contender {
   Follower* follower = nullptr;
 };
 
+template <typename Rival>
+Contender contender_of() {
+  auto policy = std::make_unique<Rival>();
+  Follower* follower = policy.get();
+  return {std::move(policy), follower};
+}
+
 Contender make_llm_d();
 Contender make_dynamo();
 Contender make_sglang();

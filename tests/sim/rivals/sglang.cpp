@@ -137,9 +137,7 @@ class Sglang final : public Policy, public Follower {
 }  // namespace
 
 Contender make_sglang() {
-  auto policy = std::make_unique<Sglang>();
-  Follower* follower = policy.get();
-  return {std::move(policy), follower};
+  return contender_of<Sglang>();
 }
 
 }  // namespace bessemer::sim
