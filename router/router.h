@@ -22,8 +22,8 @@ class Router {
   virtual uint16_t port() const = 0;
   virtual uint16_t grpc_port() const = 0;  // 0: gRPC is off
   // Takes over what may change while it runs: workers, policy, the limits and time-outs of the front,
-  // cors_origins, max_waiting, max_wait_ms, request_timeout_ms. The rest of `config` is not looked at. An error
-  // changes nothing.
+  // cors_origins, max_waiting, max_wait_ms, request_timeout_ms. The rest of `config` is not looked
+  // at. An error changes nothing.
   virtual Status reload(const RouterConfig& config) = 0;
   // Reads tls_cert and tls_key again, for connections to come. An error changes nothing.
   virtual Status reload_certificate() = 0;

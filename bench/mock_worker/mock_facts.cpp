@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "bench/mock_worker/mock_features.h"
+#include "proto/features.h"
 
 namespace bessemer {
 namespace {
@@ -39,8 +39,8 @@ std::vector<uint32_t> features_used_by(const v1::Start& start) {
   for (const auto& [is_used, feature] : plain) {
     if (is_used) used.push_back(static_cast<uint32_t>(feature));
   }
-  if (start.has_resume()) used.push_back(kResumeFeature);
-  if (start.send_until() != 0) used.push_back(kCreditFeature);
+  if (start.has_resume()) used.push_back(static_cast<uint32_t>(Feature::resume));
+  if (start.send_until() != 0) used.push_back(static_cast<uint32_t>(Feature::credit));
   return used;
 }
 

@@ -9,7 +9,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include "bench/mock_worker/frame_chaos.h"
-#include "bench/mock_worker/mock_features.h"
 #include "bessemer/v1/engine.grpc.pb.h"
 #include "router/upstream/call_count.h"
 

@@ -4,10 +4,10 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include "bench/mock_worker/mock_features.h"
 #include "bench/mock_worker/mock_lane.h"
 #include "bench/mock_worker/mock_state.h"
 #include "common/random.h"
+#include "proto/features.h"
 
 namespace bessemer {
 namespace {
@@ -25,13 +25,16 @@ MockFacts make_facts(const MockWorkerOptions& options) {
   hello.set_lease_ms(3000);
   hello.set_orphan_ms(static_cast<uint32_t>(options.limits.orphan_ms));
   hello.set_max_attempts(8192);
-  const auto offer = [&](uint32_t feature) {
-    if ((options.missing_features >> feature & 1) == 0) hello.add_features(feature);
+  const auto offer = [&](Feature feature) {
+    if ((options.missing_features & feature_bit(feature)) == 0)
+      hello.add_features(static_cast<uint32_t>(feature));
   };
-  for (uint32_t feature = 1; feature <= kLastPlainFeature; feature++) offer(feature);
-  offer(kResumeFeature);
-  offer(kCreditFeature);
-  if (options.limits.orphan_ms > 0) offer(kAttachFeature);
+  for (auto feature = Feature::generate; feature <= Feature::cache_root;
+       feature = Feature{static_cast<uint32_t>(feature) + 1})
+    offer(feature);
+  offer(Feature::resume);
+  offer(Feature::credit);
+  if (options.limits.orphan_ms > 0) offer(Feature::attach);
   auto* served = hello.add_served();
   served->set_card_hash(facts.card.card_hash());
   served->set_numerics(facts.card.numerics());

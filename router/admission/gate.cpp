@@ -133,13 +133,6 @@ size_t Gate::waiting() const {
   return count;
 }
 
-std::map<std::string, size_t> Gate::waiting_by_model() const {
-  std::lock_guard lock(mutex_);
-  std::map<std::string, size_t> counts;
-  for (const auto& [model, door] : doors_) counts[model] = door.room.waiting();
-  return counts;
-}
-
 v1::Demand Gate::demand() const {
   struct Waiting {
     uint64_t tokens = 0;

@@ -63,7 +63,6 @@ class Gate {
   size_t waiting() const;
   // What waits here, for the workers to share their room by.
   v1::Demand demand() const;
-  std::map<std::string, size_t> waiting_by_model() const;
 
  private:
   struct Waiter {

@@ -185,12 +185,15 @@ size_t WaitingRoom::open_places(const Line& line, size_t most) const {
   return std::max(static_cast<size_t>(part), std::min<size_t>(most, 1));
 }
 
-// At the rate at which the line's tokens go; nullopt: not known yet.
-std::optional<Duration> WaitingRoom::time_of(int64_t tokens, const Line& line) {
-  const Rate& rate = line.gone_tokens;
-  if (rate.sum <= 0 || rate.seconds < kLeastRatedSeconds) return std::nullopt;
-  const double seconds = static_cast<double>(tokens) * rate.seconds / rate.sum;
-  return std::chrono::duration_cast<Duration>(Seconds(std::min(seconds, 1e6)));
+// Until so much has gone; nullopt: the rate is not known yet.
+std::optional<Duration> WaitingRoom::time_of(double amount, const Rate& rate) {
+  if (rate.sum <= 0 || rate.seconds <= 0) return std::nullopt;
+  return std::chrono::duration_cast<Duration>(
+      Seconds(std::min(amount * rate.seconds / rate.sum, 1e6)));
+}
+std::optional<Duration> WaitingRoom::time_of_tokens(int64_t tokens, const Line& line) {
+  if (line.gone_tokens.seconds < kLeastRatedSeconds) return std::nullopt;
+  return time_of(static_cast<double>(tokens), line.gone_tokens);
 }
 
 // By how much later than after `longest_wait` it would have gone: behind all of its line, and its own
@@ -199,7 +202,7 @@ std::optional<Duration> WaitingRoom::time_of(int64_t tokens, const Line& line) {
 // were promised a place do not count: some never come, and new ones would be refused for them.
 Duration WaitingRoom::too_long(const Guest& guest, const Line& line, Duration longest_wait) {
   const bool is_batch = guest.tenant->service_class == ServiceClass::batch;
-  const auto wait = time_of(line.tokens + guest.tokens, line);
+  const auto wait = time_of_tokens(line.tokens + guest.tokens, line);
   if (line.places.empty() || is_batch || !wait) return Duration::zero();
   return *wait - longest_wait;
 }
@@ -231,13 +234,11 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, D
     return {std::max<Duration>(known->second.due - now, kShortestPromise)};
   const size_t before = line.places.size() + line.promised + 1;
   const double position = static_cast<double>(before - std::min(before - 1, places));
-  const Duration by_count = line.gone.sum > 0 && line.gone.seconds > 0
-                                ? std::chrono::duration_cast<Duration>(Seconds(
-                                      std::min(position * line.gone.seconds / line.gone.sum, 1e6)))
-                                : Duration(kFirstPromise);
+  const Duration by_count = time_of(position, line.gone).value_or(kFirstPromise);
   Duration wait = by_count;
   if (late > Duration::zero()) {
-    const Duration behind = late + time_of(line.promised_tokens, line).value_or(Duration::zero());
+    const Duration behind =
+        late + time_of_tokens(line.promised_tokens, line).value_or(Duration::zero());
     // Where there are places and only the time is short, their number says nothing.
     wait = before <= places ? behind : std::max(by_count, behind);
   }

@@ -113,9 +113,10 @@ class WaitingRoom {
   std::optional<double> least_service(const Line& but, TimePoint now,
                                       const ServiceOf& service) const;
   size_t open_places(const Line& line, size_t most) const;
-  static std::optional<Duration> time_of(int64_t tokens, const Line& line);
+  static std::optional<Duration> time_of(double amount, const Rate& rate);
+  static std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line);
   static Duration too_long(const Guest& guest, const Line& line, Duration longest_wait);
-  void forget(Line& line, const Promise& promise);
+  static void forget(Line& line, const Promise& promise);
   bool redeem(const Guest& guest, TimePoint now);
   // `late`: by how much too late there would be room for it.
   TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration late, TimePoint now);

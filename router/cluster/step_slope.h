@@ -15,9 +15,9 @@ class StepSlope {
   double seconds() const;
 
  private:
-  // Exponentially decayed sums over observations.
   int64_t last_sequences_ = 0;
   double last_seconds_ = 0;
+  // Exponentially decayed sums over observations.
   double weight_ = 0, n_ = 0, t_ = 0, nn_ = 0, nt_ = 0;
 };
 

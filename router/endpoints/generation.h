@@ -4,9 +4,9 @@
 //   ChoiceStream -> Answer
 //
 // generation.cpp has its beginning and its end, generation_place.cpp what places its prompts,
-// generation_start.cpp what is sent then, generation_rows.cpp what comes back, generation_out.cpp
-// what goes out; generation_lost.cpp has what is done when a worker is lost, generation_move.cpp
-// when one drains.
+// generation_line.cpp who waits for a place, generation_start.cpp what is sent then,
+// generation_rows.cpp what comes back, generation_out.cpp what goes out; generation_lost.cpp has
+// what is done when a worker is lost, generation_move.cpp when one drains.
 //
 // Invariants
 //   G1  The exchange gets exactly one answer: a body, a stream with its terminal frames, or an

@@ -25,9 +25,7 @@ bool Generation::all_admitted() const {
 
 // Whether the answer says how it was placed.
 bool Generation::explains() const {
-  const auto& tenants = call_.core.settings.tenants;
-  const bool may_see = tenants == nullptr || tenants->is_open() || call_.tenant->admin;
-  return call_.core.settings.decision_headers && may_see &&
+  return call_.core.settings.decision_headers && call_.tenant->admin &&
          call_.exchange->request().header(kDecisionHeader) != nullptr;
 }
 

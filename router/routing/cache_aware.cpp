@@ -15,7 +15,7 @@
 // queue of the least busy worker, in seconds: 0 while anybody is idle, so that load spreads, and
 // large when prompts queue everywhere, so that hits are protected. It is not the mean queue, which
 // a single hot worker raises: of two workers, neither would ever leave the one that has four
-// seconds of its prompt, how long the other's queue may be.
+// seconds of its prompt, however long the other's queue.
 //
 // recent is there since caches bring conversations back: who has computed more of late will be
 // asked more soon, and no queue says so yet. Without it an idle cluster's conversations gather

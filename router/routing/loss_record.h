@@ -24,8 +24,8 @@ enum class Standing : uint8_t { open, last_resort, closed };
 
 class LossRecord {
  public:
-  // Tokens of each choice after which a crash is no longer laid to the prompt: each kernel of a
-  // decode step has run by then.
+  // Tokens, in the mean of the choices, after which a crash is no longer laid to the prompt: each
+  // kernel of a decode step has run by then.
   static constexpr int64_t kFirstTokens = 4;
   static constexpr int32_t kCrashesBeforeAlone = 2;
 

@@ -70,7 +70,8 @@ class WorkerSession {
   virtual ~WorkerSession() = default;
 
   // ---- any thread ----
-  // Prefers lane core % lanes, and lanes that may bring something. Unavailable: no lane is up. Others: see LaneProtocol::start.
+  // Prefers lane core % lanes, and lanes that may bring something. Unavailable: no lane is up.
+  // Others: see LaneProtocol::start.
   virtual Status start(AttemptKey key, v1::Start start) = 0;
   virtual void cancel(AttemptKey key, const std::vector<uint32_t>& choices) = 0;
   virtual void credit(AttemptKey key, uint32_t send_until) = 0;

@@ -39,7 +39,7 @@ class FeatureTest : public RouterTest {
   }
   MockWorker& add_worker_without(Feature feature) {
     MockWorkerOptions options = mock_;
-    options.missing_features = uint64_t{1} << static_cast<uint32_t>(feature);
+    options.missing_features = feature_bit(feature);
     return add_worker(options);
   }
   ClientResponse complete(const FeatureUse& use) {
