@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -63,6 +64,23 @@ def test_a_client_that_hangs_up_frees_its_blocks_within_a_second(cluster, long_t
     assert time.monotonic() - began < 1.0
     for connection in connections:
         connection.close()
+
+
+@timed
+def test_hanging_up_in_the_middle_of_a_long_prompt_frees_its_blocks_within_a_second(cluster, name):
+    longest = cluster.get("/v1/models")["data"][0]["max_model_len"]
+    if longest < 4096:
+        pytest.skip("the small model has done its longest prompt before anybody can hang up: run `bessemer pull smollm2`")
+    draw = random.Random(time.monotonic_ns())  # nothing that the prefix cache has
+    body = json.dumps({"model": name, "prompt": [draw.randrange(1000, 20000) for _ in range(longest - 100)],
+                       "max_tokens": 8}).encode()
+    connection = cluster.connect()
+    connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    wait_until(lambda: running(cluster) == 1, 10, "running")
+    time.sleep(1.5)
+    assert running(cluster) == 1, "the prompt was done too soon to hang up in its middle"
+    connection.close()
+    cluster.wait_idle(1.0)
 
 
 def test_a_hung_worker_is_not_ready(model):

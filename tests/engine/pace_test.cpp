@@ -81,6 +81,27 @@ TEST(ChunkPace, ManyStreamsSayNothingOfFew) {
   EXPECT_NEAR(to_ms(settled(pace, {}, 1)), 35, 16);
 }
 
+// C5: as rows become dearer along a long prompt, steps have fewer of them.
+TEST(ChunkPace, PromptsAloneTakeHalfASecondAtMost) {
+  ChunkPace pace(milliseconds(50), 512);
+  EXPECT_EQ(pace.rows(0), 512);
+  for (double row_us = 200; row_us < 3000; row_us *= 1.05) {
+    const StepCost cost{.row_us = row_us};
+    const int32_t rows = pace.rows(0);
+    if (rows > ChunkPace::kLeastLoneRows) {
+      EXPECT_LE(to_ms(cost.of(0, rows)), 500) << row_us;
+    }
+    EXPECT_GE(rows, ChunkPace::kLeastLoneRows);
+    if (row_us < 650) EXPECT_EQ(rows, 512) << row_us;
+    pace.measure(0, rows, cost.of(0, rows));
+  }
+  EXPECT_EQ(pace.rows(0), ChunkPace::kLeastLoneRows);
+  pace.measure(0, 128, StepCost{.row_us = 200}.of(0, 128));
+  EXPECT_EQ(pace.rows(0), 512);
+  pace.measure(0, 3, milliseconds(10));  // the rest of a prompt
+  EXPECT_EQ(pace.rows(0), 512);
+}
+
 TEST(ChunkPace, KeepsItsBounds) {
   ChunkPace pace(milliseconds(1), 256);
   settled(pace, {}, 16);
@@ -89,7 +110,6 @@ TEST(ChunkPace, KeepsItsBounds) {
   EXPECT_EQ(pace.rows(5), 27);  // C2: 11 would be too few
   settled(pace, {.fixed_us = 1, .stream_us = 1, .row_us = 0.01}, 1);
   EXPECT_EQ(pace.rows(1), 255);
-  EXPECT_EQ(pace.rows(0), 256);
   EXPECT_EQ(ChunkPace(milliseconds(1), 3).rows(1), 3);
   EXPECT_EQ(ChunkPace(Duration{}, 256).rows(1), 256);  // no bound
 }

@@ -15,6 +15,12 @@ constexpr double kMeanWeight = 0.2;
 // the next step is busy on: aimed at less, hardly one exceeds the target there either.
 constexpr double kAim = 0.7;
 
+// What may be, after a step of `rows` that could have had `fitting`. A prompt's small rest says
+// nothing of larger chunks, unless it was too much already.
+double learn(double known, int32_t rows, double fitting) {
+  return fitting < rows ? fitting : std::max(known, fitting);
+}
+
 size_t size_class(int32_t streams) {
   return static_cast<size_t>(std::bit_width(static_cast<uint32_t>(streams)) - 1);
 }
@@ -26,10 +32,17 @@ ChunkPace::ChunkPace(Duration step_time, int32_t most_rows)
 
 int32_t ChunkPace::rows(int32_t streams) const {
   if (step_us_ <= 0) return most_rows_;
+  if (streams == 0) return lone_rows();
   const int32_t wanted = streams + std::max(static_cast<int32_t>(rows_), kLeastRows);
   int32_t whole = wanted / kWholeRows * kWholeRows;
   if (whole - streams < kLeastRows) whole += kWholeRows;
   return std::min(whole - streams, most_rows_);
+}
+
+int32_t ChunkPace::lone_rows() const {
+  if (lone_rows_ <= 0) return most_rows_;
+  const auto fitting = static_cast<int32_t>(std::min<double>(lone_rows_, most_rows_));
+  return std::min(std::max(fitting / kWholeRows * kWholeRows, kLeastLoneRows), most_rows_);
 }
 
 double ChunkPace::room(int32_t streams, double us) const {
@@ -47,11 +60,12 @@ void ChunkPace::measure(int32_t streams, int32_t prompt_rows, Duration time) {
     mean = take_into_mean(mean, us, kMeanWeight);
   } else if (streams == 0) {
     if (rows_ == 0) rows_ = prompt_rows * step_us_ / us;
+    const double fitting = kAim * prompt_rows * static_cast<double>(microseconds(kLoneStep)) / us;
+    lone_rows_ = learn(lone_rows_, prompt_rows, fitting);
   } else {
     const double most = std::min<double>(kMostChange * prompt_rows + kWholeRows, most_rows_);
     const double fitting = std::min(prompt_rows * room(streams, us), most);
-    // A prompt's small rest says nothing of larger chunks, unless it was too much already.
-    rows_ = fitting < prompt_rows ? fitting : std::max(rows_, fitting);
+    rows_ = learn(rows_, prompt_rows, fitting);
   }
 }
 

@@ -1,5 +1,5 @@
-// How many prompt rows a step may take along while choices are streaming: as many as make it last
-// about as long as it may (C1), learnt from the steps that have come back.
+// How many prompt rows a step may have: as many as make it last about as long as it may, beside
+// streams (C1) and without (C5), learnt from the steps that have come back.
 //
 //   C1  A step with streams and prompt rows is to take no longer than the greater of
 //       EngineOptions::stream_step and twice what a step with about as many streams takes without
@@ -12,6 +12,9 @@
 //   C4  Streams and prompt rows together are a multiple of kWholeRows, as far as limits and prompts
 //       allow: products take rows by sixteen where they have matrix tiles, by four elsewhere, and a
 //       part of that costs as much as the whole.
+//   C5  A step of prompts alone is to take no longer than kLoneStep: whoever is cancelled frees his
+//       blocks behind it, and whoever arrives begins behind it. But never fewer than kLeastLoneRows
+//       rows, below which products read their weights too often.
 //
 // A step's time is a + b * rows, with a the streams' own. The steps without prompts tell a, and
 // every step with prompts tells b anew; where there is no a yet, the rows are scaled as if it were 0,
@@ -26,9 +29,10 @@ namespace bessemer {
 
 class ChunkPace {
  public:
-  static constexpr int32_t kWholeRows = 16, kLeastRows = 12;
+  static constexpr int32_t kWholeRows = 16, kLeastRows = 12, kLeastLoneRows = 128;
+  static constexpr Duration kLoneStep = std::chrono::milliseconds(500);
 
-  // step_time 0: no bound but `most_rows`.
+  // step_time, of steps with streams, 0: no bound but `most_rows`.
   ChunkPace(Duration step_time, int32_t most_rows);
 
   // Prompt rows of the next step, which has so many streams.
@@ -38,12 +42,14 @@ class ChunkPace {
   void measure(int32_t streams, int32_t prompt_rows, Duration time);
 
  private:
+  int32_t lone_rows() const;
   // How many times as many rows a step of `us` might have had.
   double room(int32_t streams, double us) const;
 
   const double step_us_;
   const int32_t most_rows_;
-  double rows_ = 0;  // 0: nothing has been measured
+  double rows_ = 0;       // 0: nothing has been measured
+  double lone_rows_ = 0;  // of prompts alone; 0: nothing has been measured
   // Mean time of a step without prompts, by the streams' number of binary digits; 0: none yet.
   std::array<double, 32> undisturbed_us_{};
 };

@@ -135,9 +135,7 @@ void Scheduler::add_work(Sequence& s, const Chunk& chunk, Pass& pass) {
 
 // Prompts.
 
-// Where streams run they bound how long a step may be.
 int32_t Scheduler::prompt_rows(const Pass& pass) const {
-  if (pass.step.empty()) return pass.step.rows_left();
   return std::min(pass.step.rows_left(), pace_.rows(pass.step.choices()));
 }
 
