@@ -54,6 +54,7 @@ test-release: build
 	@ctest --preset release
 	@tests/tools/skipped.sh build/release
 	@ctest --preset release-e2e
+	@tests/tools/skipped.sh build/release
 
 # Without what only measures or only reads files.
 test-asan: build
@@ -67,6 +68,7 @@ test-asan: build
 
 test-asan-e2e: test-asan
 	@ctest --preset asan-e2e
+	@tests/tools/skipped.sh build/asan
 
 # The concurrent core, free of gRPC, under TSan.
 test-tsan:

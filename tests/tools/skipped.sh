@@ -4,9 +4,12 @@
 set -euo pipefail
 log="$1/Testing/Temporary/LastTest.log"
 [ -f "$log" ] || exit 0
-# GoogleTest names a skipped test behind its reason; other programs print a line that begins with "skipped:".
-reasons=$(grep -B1 -E '^\[  SKIPPED \] [^ ]+ \(|^skipped: ' "$log" | grep -vE '^(\[|--)' | sort | uniq -c || true)
-count=$(grep -cE '^\[  SKIPPED \] [^ ]+ \(|^skipped: ' "$log" || true)
-[ "$count" -gt 0 ] || exit 0
-echo "NOTE: $count tests were skipped:"
-echo "$reasons"
+# A line for each skipped test, or one with its count. GoogleTest names a skipped test behind its reason; pytest says
+# "SKIPPED [2] file:line: reason"; other programs print a line that begins with "skipped:".
+reasons=$(
+  { grep -B1 -E '^\[  SKIPPED \] [^ ]+ \(|^skipped: ' "$log" | grep -vE '^(\[|--)' | sort | uniq -c; } || true
+  sed -nE 's/^SKIPPED \[([0-9]+)\] [^ ]+: (.*)/\1 \2/p' "$log"
+)
+[ -n "$reasons" ] || exit 0
+echo "NOTE: $(awk '{ count += $1 } END { print count }' <<<"$reasons") tests were skipped:"
+awk '{ $1 = sprintf("%5d", $1); print }' <<<"$reasons"
