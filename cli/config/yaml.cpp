@@ -21,7 +21,8 @@ namespace {
 constexpr size_t kMaxFileBytes = size_t{1} << 20;
 
 Status error_at(const std::string& path, const YAML::Mark& mark, const std::string& what) {
-  return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path, mark.line + 1, what));
+  const int line = std::max(mark.line, 0) + 1;  // an empty file has no mark
+  return absl::InvalidArgumentError(fmt::format("{}:{}: {}", path, line, what));
 }
 
 template <typename T>
@@ -85,7 +86,9 @@ class MapReader {
     const auto same = std::ranges::find_if(
         elsewhere_, [&](const std::string& field) { return field.ends_with("." + key); });
     if (same != elsewhere_.end()) return " (did you mean '" + *same + "'?)";
-    return did_you_mean(key, known_);
+    std::vector<std::string> all = known_;
+    all.insert(all.end(), elsewhere_.begin(), elsewhere_.end());
+    return did_you_mean(key, all);
   }
 
   template <typename T>
@@ -174,9 +177,10 @@ StatusOr<YAML::Node> parse(const std::string& path, const std::string& text) {
   }
 }
 
-StatusOr<YAML::Node> load(const std::string& path) {
+// `what` the file is, where it cannot be read.
+StatusOr<YAML::Node> load(const std::string& path, const char* what = "the configuration file") {
   StatusOr<std::string> text = read_file(path, kMaxFileBytes);
-  if (!text.ok()) return annotate(text.status(), "the configuration file");
+  if (!text.ok()) return annotate(text.status(), what);
   RETURN_IF_ERROR(check_characters(path, *text));
   return parse(path, *text);
 }
@@ -255,7 +259,7 @@ Status read_yaml(const std::string& path, WorkerConfig& config, LogConfig& log) 
 }
 
 StatusOr<std::vector<TenantConfig>> read_tenants(const std::string& path) {
-  ASSIGN_OR_RETURN(const YAML::Node root, load(path));
+  ASSIGN_OR_RETURN(const YAML::Node root, load(path, "the tenants file"));
   const YAML::Node list = root.IsMap() ? root["tenants"] : YAML::Node(YAML::NodeType::Undefined);
   if (!list.IsDefined() || !list.IsSequence() || root.size() != 1)
     return error_at(path, root.Mark(), "there must be one list here, under the name 'tenants'");

@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
 
+#include "common/address.h"
 #include "common/log.h"
 #include "common/ports.h"
 #include "router/http/asio_core.h"
@@ -72,6 +73,14 @@ class AsioServer final : public HttpServer {
   uint16_t port_ = 0;
 };
 
+const char* listen_remedy(const error_code& error) {
+  if (error == boost::system::errc::address_not_available)
+    return "no interface of this machine has that address; 0.0.0.0 means all of them";
+  if (error == boost::system::errc::permission_denied)
+    return "ports below 1024 are the system's: choose a higher one";
+  return "choose another port";
+}
+
 Status AsioServer::start(RequestHandler handle, ErrorRenderer render_error) {
   shared_.handle = std::move(handle);
   shared_.render_error = std::move(render_error);
@@ -88,8 +97,9 @@ Status AsioServer::start(RequestHandler handle, ErrorRenderer render_error) {
   if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (!error) acceptor_.non_blocking(true, error);
   if (error) {
-    return absl::UnavailableError(fmt::format("cannot listen on {}:{}: {}; choose another port",
-                                              options_.host, options_.port, error.message()));
+    return absl::UnavailableError(fmt::format("cannot listen on {}: {}; {}",
+                                              host_and_port(options_.host, options_.port),
+                                              error.message(), listen_remedy(error)));
   }
   port_ = acceptor_.local_endpoint(error).port();
   arm_accept();

@@ -39,6 +39,7 @@ def test_version_names_the_backends():
     (["run", "--max-tokens", "0", "hi"], "--max-tokens: must be a whole number from 1 on, not '0'\n"),
     (["serve", "--prot", "1"], "did you mean '--port'"),
     (["serve", "--port", "many"], "many"),
+    (["serve", "--port", "8001", "--router.port", "8002"], "--port"),
 ])
 def test_misspelt(args, hint):
     result = run(*args)
@@ -65,6 +66,8 @@ def test_print_config_flags_win_over_the_file(tmp_path):
     (["router", "--policy", "best"], "best"),
     (["router", "--host", "localhorst"], "host must be an IP address of this machine"),
     (["serve", "--worker.kv-dtype", "f8"], "bessemer: worker: kv_dtype"),
+    (["router", "--tenants-file", "/nowhere.yaml"], "the tenants file: cannot read /nowhere.yaml"),
+    (["router", "--tenants-file", "/dev/null"], "/dev/null:1: there must be one list here"),
 ])
 def test_print_config_refuses_what_the_command_would(args, hint):
     result = run(*args, "--print-config")
@@ -81,6 +84,18 @@ def test_a_setting_at_the_wrong_place_is_told_the_right_one(tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text("port: 9001\n")
     assert "did you mean 'router.port'?" in run("serve", "--config", str(config), "--print-config").stderr
+
+
+def test_a_dotted_name_in_the_file_is_told_its_nearest(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("router.polcy: best\n")
+    assert "did you mean 'router.policy'?" in run("serve", "--config", str(config), "--print-config").stderr
+
+
+@pytest.mark.parametrize("host, remedy", [("8.8.8.8", "no interface of this machine has that address")])
+def test_an_address_that_cannot_be_bound_has_its_remedy(host, remedy):
+    result = run("router", "--host", host, "--workers", "127.0.0.1:1")
+    assert result.returncode == 1 and remedy in result.stderr
 
 
 def test_json_log_lines_are_json(tmp_path):
