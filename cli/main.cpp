@@ -179,11 +179,12 @@ class CommandLine {
     sub->add_option("--workers", serve_.workers,
                     "worker processes; each takes its share of the cores")
         ->capture_default_str();
-    sub->add_option("--host", serve_.router.host, "address to bind; 0.0.0.0: every interface")
+    sub->add_option("--host,--router.host", serve_.router.host,
+                    "address to bind; 0.0.0.0: every interface")
         ->capture_default_str();
-    sub->add_option("--port", serve_.router.port, "port to bind; 0: any free one")
+    sub->add_option("--port,--router.port", serve_.router.port, "port to bind; 0: any free one")
         ->capture_default_str();
-    sub->add_option("--name", serve_.worker.model_name,
+    sub->add_option("--name,--worker.name", serve_.worker.model_name,
                     "model name in /v1/models; default: the catalog's or the file's");
     add_process_flags(sub, serve_.log);
     visit_fields(serve_.router, FlagAdder(*sub, "router.", "Router"));

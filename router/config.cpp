@@ -62,6 +62,7 @@ Status validate(const RouterConfig& config) {
            Bound{"resume_wait_ms", config.resume_wait_ms, 0, kDayMs},
            Bound{"journal_mb", config.journal_mb, 0, 1 << 20},
            Bound{"stuck_ms", config.stuck_ms, 100, kDayMs},
+           Bound{"ready_workers", config.ready_workers, 0, 4096},
            Bound{"max_waiting", config.max_waiting, 0, 1'000'000},
            Bound{"max_wait_ms", config.max_wait_ms, 1, kDayMs},
        }) {

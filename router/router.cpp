@@ -4,6 +4,7 @@
 #include <atomic>
 #include <ctime>
 
+#include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
 #include <sched.h>
 #include <unistd.h>
@@ -167,6 +168,10 @@ class RouterImpl final : public Router {
     if (rpc_ != nullptr) rpc_->announce_drain();
   }
   void begin_drain() override;
+  ClusterViewPtr view() const override {
+    absl::MutexLock lock(&view_lock_);
+    return view_;
+  }
   size_t live_requests() const override { return server_->live_requests(); }
   void abort_requests() override;
   void reopen_logs() override {
@@ -179,6 +184,8 @@ class RouterImpl final : public Router {
   void publish(const ClusterViewPtr& view);
   void deliver(std::vector<CoreBatch>& batches);
 
+  mutable absl::Mutex view_lock_;
+  ClusterViewPtr view_ ABSL_GUARDED_BY(view_lock_) = std::make_shared<const ClusterView>();
   const std::shared_ptr<TlsContext> tls_;  // null: plain HTTP
   std::unique_ptr<HttpServer> server_;     // its cores outlive all that is posted to them
   RouterContext context_;
@@ -278,6 +285,8 @@ void RouterImpl::publish(const ClusterViewPtr& view) {
   for (const auto& core : context_.cores) {
     core->core->post([&core = *core, view] { core.view = view; });
   }
+  absl::MutexLock lock(&view_lock_);
+  view_ = view;
 }
 
 void RouterImpl::deliver(std::vector<CoreBatch>& batches) {

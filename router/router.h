@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/status.h"
+#include "router/cluster/cluster_view.h"
 #include "router/config.h"
 
 namespace bessemer {
@@ -31,6 +32,8 @@ class Router {
   virtual void announce_drain() = 0;
   // The same, and idle connections close and nothing new is accepted.
   virtual void begin_drain() = 0;
+  // What is known of the workers.
+  virtual ClusterViewPtr view() const = 0;
   // Requests without a complete answer.
   virtual size_t live_requests() const = 0;
   // Gives every unanswered request its terminal error.
@@ -47,7 +50,7 @@ struct ConfigSource {
   std::function<StatusOr<RouterConfig>()> read;
 };
 
-// Binds, announces the port (RouterConfig::ready_fd), serves until SIGTERM or SIGINT, then drains:
+// Binds, announces the port (RouterConfig::ready_fd, ready_workers), serves until SIGTERM or SIGINT, then drains:
 // no new requests, running streams may finish within drain_ms; a second signal stops at once. SIGHUP,
 // which opens the access log anew too, or a file that has changed, makes it read configuration and certificate again: what cannot be used
 // is refused with its reason, and what was in force stays. Must be called from the main thread before

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <absl/synchronization/mutex.h>
+#include <fmt/format.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kLastFrames = milliseconds(1000);  // for terminal frames to leave after the grace
+constexpr auto kWorkersWait = std::chrono::seconds(10);  // for RouterConfig::ready_workers
+constexpr auto kWorkersPoll = milliseconds(10);
 constexpr auto kDrainPoll = milliseconds(20);
 constexpr auto kFileLook = milliseconds(1000);  // how late a changed file is noticed
 
@@ -38,6 +41,35 @@ int signal_within(const sigset_t& signals, milliseconds limit) {
 bool stop_within(const sigset_t& signals, milliseconds limit) {
   const int signal = signal_within(signals, limit);
   return signal == SIGTERM || signal == SIGINT;
+}
+
+// Who is not ready, and why; empty: `wanted` workers are.
+std::string who_is_missing(const ClusterView& view, size_t wanted) {
+  size_t ready = 0;
+  std::string missing;
+  for (const WorkerView& worker : view.workers) {
+    if (worker.state == WorkerState::ready) ++ready;
+    if (worker.state == WorkerState::ready || worker.state == WorkerState::absent) continue;
+    missing += fmt::format("{}{} is {}{}{}", missing.empty() ? "" : "; ", worker.address,
+                           worker_state_name(worker.state), worker.problem.empty() ? "" : ": ",
+                           worker.problem);
+  }
+  if (ready >= wanted) return "";
+  return missing.empty() ? fmt::format("{} of {} are known", ready, wanted) : missing;
+}
+
+// False: a signal said to stop meanwhile.
+bool await_workers(const Router& router, size_t wanted, const sigset_t& signals) {
+  const auto until = std::chrono::steady_clock::now() + kWorkersWait;
+  while (true) {
+    const std::string missing = who_is_missing(*router.view(), wanted);
+    if (missing.empty()) return true;
+    if (std::chrono::steady_clock::now() > until) {
+      log().warn("not every worker has joined after {} s: {}", kWorkersWait.count(), missing);
+      return true;
+    }
+    if (stop_within(signals, kWorkersPoll)) return false;
+  }
 }
 
 void announce(const RouterConfig& config, uint16_t port) {
@@ -147,10 +179,12 @@ int run_router(RouterConfig config, const ConfigSource& source) {
         "no workers are named, so that every request gets a 503: say where they are with "
         "--workers HOST:PORT ... or `workers` in the file");
   }
-  announce(config, (*router)->port());
   if ((*router)->grpc_port() != 0)
     log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
-  serve_until_stopped(**router, rereader, signals);
+  if (await_workers(**router, static_cast<size_t>(config.ready_workers), signals)) {
+    announce(config, (*router)->port());
+    serve_until_stopped(**router, rereader, signals);
+  }
   log().info("draining: {} requests are live", (*router)->live_requests());
   drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));
   router->reset();

@@ -2,15 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <thread>
 
 #include <boost/asio.hpp>
 #include <boost/asio/experimental/as_tuple.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-
-#include "common/json.h"
 
 namespace bessemer {
 namespace {
@@ -108,30 +104,6 @@ class Exchange {
   Status status_;
 };
 
-// What GET /bessemer/state says of the workers.
-std::string text_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : "";
-}
-
-// Of a router's answer to /bessemer/state: who is not ready, and why; empty: all are.
-std::string who_is_missing(const std::string& state) {
-  const StatusOr<json::value> parsed = parse_json(state);
-  const json::object* fields = parsed.ok() ? parsed->if_object() : nullptr;
-  const json::value* workers = fields == nullptr ? nullptr : fields->if_contains("workers");
-  if (workers == nullptr || !workers->is_array() || workers->get_array().empty()) {
-    return "it knows of none";
-  }
-  std::string missing;
-  for (const json::value& worker : workers->get_array()) {
-    const json::object* one = worker.if_object();
-    if (one == nullptr || text_of(*one, "state") == "ready") continue;
-    missing += (missing.empty() ? "" : "; ") + text_of(*one, "address") + " is " +
-               text_of(*one, "state") + ": " + text_of(*one, "problem");
-  }
-  return missing;
-}
-
 }  // namespace
 
 StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::string& method,
@@ -149,22 +121,6 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
   }
   request.prepare_payload();
   return Exchange(server, std::move(request), on_data).run(interrupts);
-}
-
-Status wait_for_workers(const ServerAddress& server, int timeout_s) {
-  constexpr auto kPoll = std::chrono::milliseconds(50);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
-  std::string missing = "it does not answer";
-  while (std::chrono::steady_clock::now() < deadline) {
-    std::string body;
-    const StatusOr<HttpAnswer> answer = http_exchange(server, "GET", "/bessemer/state", "",
-                                                      [&](std::string_view data) { body += data; });
-    if (answer.ok() && answer->status == 200) missing = who_is_missing(body);
-    if (missing.empty()) return absl::OkStatus();
-    std::this_thread::sleep_for(kPoll);
-  }
-  return absl::DeadlineExceededError("not every worker has joined the router at " + server.url() +
-                                     " after " + std::to_string(timeout_s) + " s: " + missing);
 }
 
 }  // namespace bessemer

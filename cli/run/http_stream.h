@@ -26,7 +26,4 @@ StatusOr<HttpAnswer> http_exchange(const ServerAddress& server, const std::strin
                                    const std::function<void(std::string_view)>& on_data,
                                    const Interrupts* interrupts = nullptr);
 
-// Waits until every worker of the server has joined it; DeadlineExceeded after `timeout_s`.
-Status wait_for_workers(const ServerAddress& server, int timeout_s);
-
 }  // namespace bessemer

@@ -18,9 +18,6 @@ namespace {
 
 constexpr auto kStartTimeout = std::chrono::minutes(10);  // a large model from a cold disk
 
-constexpr int kJoinTimeoutS =
-    60;  // between two ready processes of one machine: milliseconds unless the machine is swamped
-
 // Waits for the child's READY line.
 Status wait_ready(const StartedChild& child, const std::string& name) {
   const auto deadline = std::chrono::steady_clock::now() + kStartTimeout;
@@ -56,6 +53,7 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
   router.drain_ms = 0;
   router.cache_dir = environment.cache_dir;
   router.workers = {"127.0.0.1:" + std::to_string(ports[0])};
+  router.ready_workers = 1;
   std::fprintf(stderr, "loading %s...\n", resolved.name.c_str());
   const std::vector<ChildSpec> specs = {
       {.name = "the worker", .args = worker_args(worker, log), .cpus = {}},
@@ -66,7 +64,6 @@ StatusOr<std::unique_ptr<LocalCluster>> LocalCluster::start(const std::string& m
     RETURN_IF_ERROR(wait_ready(child, spec.name));
   }
   cluster->address_ = {"127.0.0.1", std::to_string(router.port)};
-  RETURN_IF_ERROR(wait_for_workers(cluster->address_, kJoinTimeoutS));
   return cluster;
 }
 

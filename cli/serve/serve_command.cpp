@@ -7,7 +7,6 @@
 
 #include "cli/config/flags.h"
 #include "cli/models/pull.h"
-#include "cli/run/http_stream.h"
 #include "cli/serve/supervisor.h"
 #include "common/address.h"
 #include "common/log.h"
@@ -18,8 +17,6 @@
 namespace bessemer {
 namespace {
 
-constexpr int kJoinTimeoutS =
-    10;  // normally some milliseconds; the supervisor looks at nothing else meanwhile
 constexpr int kMaxWorkers = 64;  // processes on one machine; beyond it they only share cores
 
 template <typename Config>
@@ -95,12 +92,6 @@ void announce(const RouterConfig& router, const std::string& model, bool chat,
   const std::string host = host_to_visit(router.host);
   const bool secure = !router.tls_cert.empty();
   const std::string url = (secure ? "https://" : "http://") + host_and_port(host, router.port);
-  // The processes are ready; the address is worth printing once the router has met its workers too.
-  // Behind HTTPS it cannot be asked: its certificate is for names that this process does not know.
-  if (!secure) {
-    const Status joined = wait_for_workers({host, std::to_string(router.port)}, kJoinTimeoutS);
-    if (!joined.ok()) log().warn("{}", std::string(joined.message()));
-  }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   fmt::print(
@@ -122,6 +113,7 @@ Status serve(ServeConfig& config, const Environment& environment, int& exit_code
   std::vector<std::string> addresses;
   ASSIGN_OR_RETURN(const std::vector<ChildSpec> workers, worker_specs(config, model, addresses));
   config.router.workers = addresses;
+  config.router.ready_workers = config.workers;
   if (config.router.cache_dir.empty()) config.router.cache_dir = environment.cache_dir;
   if (config.router.port == 0) {
     ASSIGN_OR_RETURN(const std::vector<int> ports, free_ports(config.router.host, 1, "--host"));

@@ -2,6 +2,8 @@
 import collections
 import contextlib
 import json
+import re
+import signal
 import subprocess
 import threading
 import time
@@ -53,6 +55,27 @@ def tenants(tmp_path):
     if small_model() is None:
         pytest.skip("no model: put stories260K.gguf into ../shared/data/models")
     return Tenants(tmp_path / "tenants.yaml")
+
+
+def test_serve_waits_for_its_workers_without_a_key(tenants):
+    """Nobody may ask without a key here; `serve` itself has none, and says that it is ready all the same."""
+    tenants.write(alpha={})
+    command = [BINARY, "serve", "--model", str(small_model()), "--port", "0", "--router.tenants-file", str(tenants.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as serve:
+        try:
+            output = ""
+            while "bessemer serves" not in output:
+                line = serve.stdout.readline()
+                assert line, output
+                output += line
+            assert output.count(" joined: ") == 2, output
+            url = re.search(r" at (http://\S+) ", output)[1]
+            with openai.OpenAI(base_url=url + "/v1", api_key=tenants.keys["alpha"][0], max_retries=0) as client:
+                assert client.completions.create(model="stories260K", prompt="Once", max_tokens=4).choices[0].text
+        finally:
+            serve.send_signal(signal.SIGINT)
+            serve.communicate(timeout=60)
+        assert serve.returncode == 0
 
 
 def ask(client, prompt="Once", tokens=4, **more):
