@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs benchmarks of a build and stores the results, with commit and machine, in bench/results.
 #   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
-#   bench/run.sh build/release serve                one part: micro, engine, router, sim, serve, cluster, plot; several: serve plot
+#   bench/run.sh build/release serve                one part: micro, engine, router, routers, sim, serve, cluster, plot; several: serve plot
 #   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
 # BENCH_MODEL  a GGUF file, and BENCH_TAG, which names it in the results (no '-' or '.' in it); default: SmolLM2-135M Q4_1 from
 #              the cache, without a tag (`bessemer pull smollm2` fetches it)
@@ -11,7 +11,7 @@
 set -euo pipefail
 build=$1
 shift
-parts=${*:-micro engine router sim serve cluster plot}
+parts=${*:-micro engine router routers sim serve cluster plot}
 cd "$(dirname "$0")/.."
 die() { echo "bench: $*" >&2; exit 1; }
 
@@ -34,6 +34,16 @@ router() {
   echo "== what the router adds"
   "$build/bin/bench_routing" --benchmark_out="$(out decision)" --benchmark_out_format=json
   "$build/bin/bessemer_router_overhead" --out "$(out router_overhead)" --commit "$commit"
+}
+
+# Beside routers of other projects.
+routers() {
+  echo "== the router beside others (about ten minutes)"
+  local list line peers=()
+  list=$(bench/peer_routers.sh)
+  while read -r line; do peers+=(--peer "$line"); done <<<"$list"
+  "$build/bin/bessemer_router_compare" --ours "$build/bessemer router --port {port} --workers {worker} --log-level error" \
+    "${peers[@]}" --repeats "${BENCH_REPEATS:-3}" --out "$(out router_compare)" --commit "$commit"
 }
 
 # Virtual time: the same on every machine, so no processor is in the names.
@@ -126,7 +136,7 @@ plot() {
 
 for part in $parts; do
   case $part in
-    micro | engine | router | sim | serve | cluster | plot) "$part" ;;
-    *) die "no part '$part' (have: micro engine router sim serve cluster plot)" ;;
+    micro | engine | router | routers | sim | serve | cluster | plot) "$part" ;;
+    *) die "no part '$part' (have: micro engine router routers sim serve cluster plot)" ;;
   esac
 done

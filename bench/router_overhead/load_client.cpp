@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -28,10 +29,10 @@ constexpr std::string_view kText = "\"text\":\"";
 constexpr std::string_view kDone = "data: [DONE]";
 constexpr std::string_view kError = "\"error\"";
 
-std::string make_request(int max_tokens) {
-  const std::string body =
-      R"({"model":"mock","prompt":"hello","stream":true,"ignore_eos":true,"max_tokens":)" +
-      std::to_string(max_tokens) + "}";
+std::string make_request(const LoadOptions& options) {
+  const std::string body = fmt::format(
+      R"({{"model":"mock","prompt":"hello","stream":{},"ignore_eos":true,"max_tokens":{}}})",
+      !options.whole, options.max_tokens);
   return "POST /v1/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: "
          "application/json\r\nContent-Length: " +
          std::to_string(body.size()) + "\r\n\r\n" + body;
@@ -39,13 +40,23 @@ std::string make_request(int max_tokens) {
 
 struct Stream {
   int socket = -1;
-  std::string kept;  // an unfinished line
+  std::string kept;  // an unfinished line, or the beginning of a whole answer
 };
+
+// How long the JSON object is that begins at `begin`; 0: it has no end yet. Its strings have no
+// braces.
+size_t object_length(std::string_view text, size_t begin) {
+  int depth = 0;
+  for (size_t at = begin; at < text.size(); ++at) {
+    if (text[at] == '{') ++depth;
+    if (text[at] == '}' && --depth == 0) return at + 1 - begin;
+  }
+  return 0;
+}
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options)
-      : options_(options), request_(make_request(options.max_tokens)) {}
+  explicit Load(const LoadOptions& options) : options_(options), request_(make_request(options)) {}
   ~Load() {
     for (const auto& stream : streams_) close(stream.socket);
     close(epoll_);
@@ -56,6 +67,7 @@ class Load {
   void open_stream(size_t index);
   void ask(const Stream& stream) const;
   bool read_stream(Stream& stream);
+  void take_whole(Stream& stream);
   void take_line(Stream& stream, std::string_view line, int64_t now);
   void poll_once(int timeout_ms);
 
@@ -99,12 +111,33 @@ bool Load::read_stream(Stream& stream) {
   if (count <= 0) return count < 0;
   if (measuring_) result_.sends++;
   stream.kept.append(bytes, static_cast<size_t>(count));
+  if (options_.whole) {
+    take_whole(stream);
+    return true;
+  }
   size_t begin = 0;
   for (size_t end; (end = stream.kept.find('\n', begin)) != std::string::npos; begin = end + 1) {
     take_line(stream, std::string_view(stream.kept).substr(begin, end - begin), now);
   }
   stream.kept.erase(0, begin);
   return true;
+}
+
+// Of an answer only the body has braces, whatever frames it.
+void Load::take_whole(Stream& stream) {
+  const size_t begin = stream.kept.find('{');
+  if (begin == std::string::npos) return;
+  const size_t length = object_length(stream.kept, begin);
+  if (length == 0) return;
+  const auto body = std::string_view(stream.kept).substr(begin, length);
+  const bool failed = body.find(kText) == std::string_view::npos;
+  if (failed) result_.errors++;
+  if (measuring_ && !failed) {
+    result_.requests++;
+    result_.tokens += options_.max_tokens;
+  }
+  stream.kept.clear();
+  if (options_.repeat) ask(stream);
 }
 
 // A frame's text is "12345,12399,": emission times, modulo the mock's window.

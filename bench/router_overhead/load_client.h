@@ -16,6 +16,7 @@ struct LoadOptions {
   int streams = 1;
   int max_tokens = 100;
   bool repeat = false;  // each connection asks again when its answer is whole
+  bool whole = false;   // answers that are not streamed; nothing is known of their tokens' age
   double warm_up_s = 1, measure_s = 5;
 };
 

@@ -4,7 +4,6 @@
 // of their emission (modulo 100 ms), so that the age of a token is known where it arrives. "added"
 // is that age at the client's read(); "direct" is the same over a bare session without a router.
 // Router CPU is the router process's user and system time over the tokens of the measured time.
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <fstream>
@@ -13,9 +12,9 @@
 
 #include "bench/common/host.h"
 #include "bench/common/process.h"
-#include "bench/mock_worker/mock_worker.h"
 #include "bench/router_overhead/direct_client.h"
 #include "bench/router_overhead/load_client.h"
+#include "bench/router_overhead/mocks.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "router/router.h"
@@ -23,8 +22,8 @@
 namespace bessemer::bench {
 namespace {
 
-constexpr int kEndless = 30'000;                // tokens: more than any measurement sees
-constexpr double kAtOnce = 1e9, kNever = 1e-3;  // prompt tokens a second
+constexpr int kEndless = 30'000;  // tokens: more than any measurement sees
+constexpr double kNever = 1e-3;   // prompt tokens a second
 constexpr int kIdleStreams = 2'000;
 
 struct Arguments {
@@ -32,25 +31,6 @@ struct Arguments {
   double measure_s = 5;
   int router_threads = 2;
 };
-
-int mock_main(int ready_fd, int64_t step_us, double prefill_tok_s) {
-  sigset_t stop_set;
-  sigemptyset(&stop_set);
-  sigaddset(&stop_set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &stop_set, nullptr);
-  MockWorkerOptions options;
-  options.model.output = MockOutput::timed;
-  options.timing.step_us = step_us;
-  options.timing.prefill_tok_s = prefill_tok_s;
-  options.limits.kv_blocks = 0;  // endless streams, and no accounting beside what is measured
-  auto worker = MockWorker::start(options);
-  if (!worker.ok()) return 1;
-  const std::string line = "READY 127.0.0.1:" + std::to_string((*worker)->port()) + "\n";
-  if (write(ready_fd, line.data(), line.size()) < 0) return 1;
-  int signal = 0;
-  sigwait(&stop_set, &signal);
-  return 0;
-}
 
 int router_main(int ready_fd, uint16_t worker_port, int threads) {
   init_log("router", "error", false);
@@ -66,7 +46,7 @@ int router_main(int ready_fd, uint16_t worker_port, int threads) {
 struct Cluster {
   Child mock, router;
   Cluster(int64_t step_us, int threads, double prefill_tok_s = kAtOnce) {
-    mock = spawn([&](int fd) { return mock_main(fd, step_us, prefill_tok_s); });
+    mock = spawn([&](int fd) { return serve_sessions(fd, step_us, prefill_tok_s); });
     router = spawn([&](int fd) { return router_main(fd, mock.port, threads); });
     timespec settle{1, 0};  // the router fetches the vocabulary
     nanosleep(&settle, nullptr);
@@ -101,7 +81,7 @@ json::object measure(const Cluster& cluster, LoadOptions load, const char* what,
 }
 
 json::object measure_direct(int streams, int64_t step_us, double seconds) {
-  const Child mock = spawn([&](int fd) { return mock_main(fd, step_us, kAtOnce); });
+  const Child mock = spawn([&](int fd) { return serve_sessions(fd, step_us); });
   Child client;  // gRPC must not have run in a process that forks again
   int ends[2];
   if (pipe(ends) != 0) std::abort();
