@@ -41,7 +41,7 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
   const size_t open = open_places(line, limits.most);
   const bool is_full = guests_.size() >= limits.most;
   const Duration late = too_long(guest, line, limits.longest_wait);
-  const bool is_open = line.places.size() + line.promised < open && late <= Duration::zero();
+  const bool is_open = has_open_place(line, open, now) && late <= Duration::zero();
   if (is_full || (!has_place && !is_open)) return promise(guest, line, open, late, now);
   if (line.places.empty() && now - line.active > kAway) {
     const auto least = least_service(line, now, service);
@@ -127,7 +127,7 @@ size_t WaitingRoom::waiting(uint64_t tenant) const {
 }
 size_t WaitingRoom::promised(uint64_t tenant) const {
   const auto at = lines_.find(tenant);
-  return at == lines_.end() ? 0 : at->second.promised;
+  return at == lines_.end() ? 0 : at->second.promised.size();
 }
 
 WaitingRoom::Line& WaitingRoom::line_of(const Guest& guest, TimePoint now) {
@@ -148,7 +148,7 @@ WaitingRoom::Line& WaitingRoom::line_of(const Guest& guest, TimePoint now) {
 // Time passes for the line's rate, in so far as somebody waits or was sent away.
 void WaitingRoom::pass(Line& line, TimePoint now) {
   const Duration passed = now - std::exchange(line.rated, now);
-  if (line.places.empty() && line.promised == 0) return;
+  if (line.places.empty() && line.promised.empty()) return;
   line.active = now;
   const auto fade = [passed](Rate& rate, Duration half_life) {
     const double kept = decay(passed, half_life);
@@ -179,10 +179,21 @@ std::optional<double> WaitingRoom::least_service(const Line& but, TimePoint now,
 size_t WaitingRoom::open_places(const Line& line, size_t most) const {
   double weights = 0;
   for (const auto& [id, each] : lines_) {
-    if (&each == &line || !each.places.empty() || each.promised > 0) weights += each.tenant->weight;
+    if (&each == &line || !each.places.empty() || !each.promised.empty())
+      weights += each.tenant->weight;
   }
   const double part = kOpenShare * static_cast<double>(most) * line.tenant->weight / weights;
   return std::max(static_cast<size_t>(part), std::min<size_t>(most, 1));
+}
+
+// For one who goes behind all that wait.
+bool WaitingRoom::has_open_place(const Line& line, size_t open, TimePoint now) {
+  if (line.places.size() >= open) return false;
+  const size_t left = open - line.places.size();
+  if (line.promised.size() < left) return true;
+  const auto until_gone = time_of(static_cast<double>(line.places.size() + 1), line.gone);
+  if (!until_gone) return false;
+  return *std::next(line.promised.begin(), static_cast<ptrdiff_t>(left) - 1) > now + *until_gone;
 }
 
 // Until so much has gone; nullopt: the rate is not known yet.
@@ -208,7 +219,7 @@ Duration WaitingRoom::too_long(const Guest& guest, const Line& line, Duration lo
 }
 
 void WaitingRoom::forget(Line& line, const Promise& promise) {
-  line.promised--;
+  line.promised.erase(line.promised.find(promise.due));
   line.promised_tokens -= promise.tokens;
 }
 
@@ -232,7 +243,7 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, D
   const auto known = promises_.find(guest.key);
   if (known != promises_.end() && known->second.tenant == guest.tenant->id)
     return {std::max<Duration>(known->second.due - now, kShortestPromise)};
-  const size_t before = line.places.size() + line.promised + 1;
+  const size_t before = line.places.size() + line.promised.size() + 1;
   const double position = static_cast<double>(before - std::min(before - 1, places));
   const Duration by_count = time_of(position, line.gone).value_or(kFirstPromise);
   Duration wait = by_count;
@@ -248,7 +259,7 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, D
     const TimePoint until = now + told + kPromiseLife;
     promises_[guest.key] = {guest.tenant->id, guest.tokens, now + told, until};
     promise_ends_.emplace(until, guest.key);
-    line.promised++;
+    line.promised.insert(now + told);
     line.promised_tokens += guest.tokens;
   }
   return {told};

@@ -11,7 +11,8 @@
 //       would be done waiting later than after `longest_wait`, as its line goes, does not begin to;
 //       the rest is for those whose place was kept.
 //   W2  A place is kept until kPromiseLife after the time that was told, for whoever asks again under
-//       the same key. Until then it is one of the tenant's places.
+//       the same key. It is one of the tenant's places for whoever would still wait when it is due;
+//       who would have gone by then takes nothing away.
 //   W3  A tenant that begins to wait is not behind nor ahead of the one that was given least.
 #pragma once
 #include <array>
@@ -97,7 +98,7 @@ class WaitingRoom {
   struct Line {  // of one tenant
     TenantPtr tenant;
     std::set<Place> places;
-    size_t promised = 0;
+    std::multiset<TimePoint> promised;  // when each of them is due
     // Of the prompts of those that wait, and of those to whom a place was promised.
     int64_t tokens = 0, promised_tokens = 0;
     double lift = 0;  // at `lifted`; halves like what was given
@@ -113,6 +114,7 @@ class WaitingRoom {
   std::optional<double> least_service(const Line& but, TimePoint now,
                                       const ServiceOf& service) const;
   size_t open_places(const Line& line, size_t most) const;
+  static bool has_open_place(const Line& line, size_t open, TimePoint now);
   static std::optional<Duration> time_of(double amount, const Rate& rate);
   static std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line);
   static Duration too_long(const Guest& guest, const Line& line, Duration longest_wait);

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -265,6 +266,53 @@ TEST_F(WaitingRoomTest, UnderOverloadSharesFollowWeightsAndTheFirstRetryIsLetIn)
   EXPECT_GT(retries, 1000);
   EXPECT_GE(let_in, retries * 95 / 100) << retries;
   EXPECT_NEAR(served[2] / (served[1] + served[2]), 0.75, 0.02);
+}
+
+// A worker that answers 250 requests a second and says each quarter of a second what it gave.
+// Each tenant has more clients than places; who is told to come back in half a second, the least
+// that is told, must not leave his tenant's places empty till then (W2).
+TEST_F(WaitingRoomTest, SharesFollowWeightsWhereRequestsAreQuickerThanReports) {
+  most_ = 32;
+  const TenantPtr tenants[2] = {tenant(1, 1), tenant(2, 3)};
+  struct Client {
+    size_t who = 0;
+    uint64_t key = 0;
+  };
+  std::multimap<TimePoint, Client> coming;
+  for (size_t i = 0; i < 32; i++) coming.emplace(now_, Client{i % 2, ++last_key_});
+  std::map<TicketId, Client> inside;
+  std::map<uint64_t, double> unsaid, served;
+  int unused = 0;
+  constexpr int kTicks = 15'000;  // of 4 ms; one request goes in each
+  for (int tick = 0; tick < kTicks; tick++) {
+    now_ += milliseconds(4);
+    for (; !coming.empty() && coming.begin()->first <= now_; coming.erase(coming.begin())) {
+      const Client client = coming.begin()->second;
+      const auto entry = enter(tenants[client.who], client.key);
+      if (const auto* away = std::get_if<TurnedAway>(&entry)) {
+        coming.emplace(now_ + away->retry_after, client);
+      } else {
+        inside[std::get<TicketId>(entry)] = client;
+      }
+    }
+    for (auto& [id, sum] : given_) sum *= std::exp2(-0.004 / 30);
+    if (tick % 62 == 0) {
+      for (auto& [id, count] : unsaid) given_[id] += 100 * std::exchange(count, 0);
+    }
+    const auto ticket = room_.next(now_, service());
+    if (!ticket) {
+      ++unused;
+      continue;
+    }
+    const Client gone = inside.extract(*ticket).mapped();
+    const uint64_t id = tenants[gone.who]->id;
+    room_.note_gone({tenants[gone.who], gone.key, 10}, now_);
+    unsaid[id] += 1;
+    if (tick > kTicks / 3) served[id] += 1;
+    coming.emplace(now_ + milliseconds(25), Client{gone.who, ++last_key_});
+  }
+  EXPECT_NEAR(served[2] / (served[1] + served[2]), 0.75, 0.02) << unused << " turns unused";
+  EXPECT_LT(unused, kTicks / 50);
 }
 
 }  // namespace
