@@ -1,6 +1,7 @@
 #include "router/admission/waiting_room.h"
 
 #include <algorithm>
+#include <numbers>
 #include <utility>
 
 #include "proto/tenant_given.h"
@@ -18,7 +19,9 @@ constexpr auto kTokenRateHalfLife = std::chrono::seconds(30);
 // A line that was empty for no longer was not away: requests of a busy tenant come in bursts.
 constexpr auto kAway = std::chrono::seconds(5);
 // Of tokens, too: what was seen for less is no rate yet.
-constexpr double kLeastRatedSeconds = 2;
+constexpr double kLeastRatedSeconds = 1, kPriorSeconds = 3;
+// Of what goes to a tenant by its weight.
+constexpr auto kMostCredit = std::chrono::seconds(2);
 // Before anything has gone.
 constexpr auto kFirstPromise = std::chrono::seconds(1);
 
@@ -40,17 +43,13 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
   const bool has_place = redeem(guest, now);
   const size_t open = open_places(line, limits.most);
   const bool is_full = guests_.size() >= limits.most;
-  const Duration late = too_long(guest, line, limits.longest_wait);
-  const bool is_open = has_open_place(line, open, now) && late <= Duration::zero();
-  if (is_full || (!has_place && !is_open)) return promise(guest, line, open, late, now);
-  if (line.places.empty() && now - line.active > kAway) {
-    const auto least = least_service(line, now, service);
-    const double mine = virtual_service(line, now, service);
-    if (least && *least > mine) {
-      line.lift = line.lift * decay(now - line.lifted) + (*least - mine) * line.tenant->weight;
-      line.lifted = now;
-    }
+  const bool is_late = too_long(guest, line, limits.longest_wait);
+  const bool is_open = has_open_place(line, open, now) && !is_late;
+  if (is_full || (!has_place && !is_open)) {
+    const Duration longest = is_late ? limits.longest_wait : Duration::max();
+    return promise(guest, line, open, longest, now);
   }
+  if (line.places.empty()) lift(line, now, service);
   line.active = now;
   const TicketId ticket{++last_ticket_};
   put_back(ticket, guest);
@@ -119,6 +118,7 @@ void WaitingRoom::note_gone(const Guest& guest, TimePoint now) {
   pass(at->second, now);
   at->second.gone.sum += 1;
   at->second.gone_tokens.sum += static_cast<double>(guest.tokens);
+  gone_tokens_.sum += static_cast<double>(guest.tokens);
 }
 
 size_t WaitingRoom::waiting(uint64_t tenant) const {
@@ -145,18 +145,22 @@ WaitingRoom::Line& WaitingRoom::line_of(const Guest& guest, TimePoint now) {
   return line;
 }
 
-// Time passes for the line's rate, in so far as somebody waits or was sent away.
+// Time passes for the line's rate, in so far as somebody waits or was sent away, and for that of all
+// together, in so far as anybody waits.
 void WaitingRoom::pass(Line& line, TimePoint now) {
   const Duration passed = now - std::exchange(line.rated, now);
+  const Duration passed_for_all = now - std::exchange(rated_, now);
+  if (!guests_.empty()) fade(gone_tokens_, passed_for_all, kTokenRateHalfLife);
   if (line.places.empty() && line.promised.empty()) return;
   line.active = now;
-  const auto fade = [passed](Rate& rate, Duration half_life) {
-    const double kept = decay(passed, half_life);
-    rate.sum *= kept;
-    rate.seconds = rate.seconds * kept + Seconds(passed).count();
-  };
-  fade(line.gone, kRateHalfLife);
-  fade(line.gone_tokens, kTokenRateHalfLife);
+  fade(line.gone, passed, kRateHalfLife);
+  fade(line.gone_tokens, passed, kTokenRateHalfLife);
+}
+
+void WaitingRoom::fade(Rate& rate, Duration passed, Duration half_life) {
+  const double kept = decay(passed, half_life);
+  rate.sum *= kept;
+  rate.seconds = rate.seconds * kept + Seconds(passed).count();
 }
 
 double WaitingRoom::virtual_service(const Line& line, TimePoint now, const ServiceOf& service) {
@@ -175,14 +179,38 @@ std::optional<double> WaitingRoom::least_service(const Line& but, TimePoint now,
   return least;
 }
 
+// What it may be behind the one that was given least, by weight, as it begins to wait.
+double WaitingRoom::most_credit(const Line& line, const ServiceOf& service) const {
+  double given = 0;
+  for (const auto& [id, each] : lines_) given += service(id);
+  const double a_second = given * std::numbers::ln2 / Seconds(kServiceHalfLife).count();
+  return a_second * Seconds(kMostCredit).count() / weights_with(line);
+}
+
+void WaitingRoom::lift(Line& line, TimePoint now, const ServiceOf& service) const {
+  const auto least = least_service(line, now, service);
+  if (!least) return;
+  const bool was_away = now - line.active > kAway;
+  const double floor = *least - (was_away ? 0 : most_credit(line, service));
+  const double mine = virtual_service(line, now, service);
+  if (mine >= floor) return;
+  line.lift = line.lift * decay(now - line.lifted) + (floor - mine) * line.tenant->weight;
+  line.lifted = now;
+}
+
 // Of those that wait or were promised a place, and of this one.
-size_t WaitingRoom::open_places(const Line& line, size_t most) const {
+double WaitingRoom::weights_with(const Line& line) const {
   double weights = 0;
   for (const auto& [id, each] : lines_) {
-    if (&each == &line || !each.places.empty() || !each.promised.empty())
-      weights += each.tenant->weight;
+    const bool counts = &each == &line || !each.places.empty() || !each.promised.empty();
+    if (counts) weights += each.tenant->weight;
   }
-  const double part = kOpenShare * static_cast<double>(most) * line.tenant->weight / weights;
+  return weights;
+}
+
+size_t WaitingRoom::open_places(const Line& line, size_t most) const {
+  const double part =
+      kOpenShare * static_cast<double>(most) * line.tenant->weight / weights_with(line);
   return std::max(static_cast<size_t>(part), std::min<size_t>(most, 1));
 }
 
@@ -193,7 +221,8 @@ bool WaitingRoom::has_open_place(const Line& line, size_t open, TimePoint now) {
   if (line.promised.size() < left) return true;
   const auto until_gone = time_of(static_cast<double>(line.places.size() + 1), line.gone);
   if (!until_gone) return false;
-  return *std::next(line.promised.begin(), static_cast<ptrdiff_t>(left) - 1) > now + *until_gone;
+  const auto last = std::next(line.promised.begin(), static_cast<ptrdiff_t>(left) - 1);
+  return *last > now + *until_gone;
 }
 
 // Until so much has gone; nullopt: the rate is not known yet.
@@ -202,20 +231,29 @@ std::optional<Duration> WaitingRoom::time_of(double amount, const Rate& rate) {
   return std::chrono::duration_cast<Duration>(
       Seconds(std::min(amount * rate.seconds / rate.sum, 1e6)));
 }
-std::optional<Duration> WaitingRoom::time_of_tokens(int64_t tokens, const Line& line) {
-  if (line.gone_tokens.seconds < kLeastRatedSeconds) return std::nullopt;
-  return time_of(static_cast<double>(tokens), line.gone_tokens);
+// Its part by weight of what goes counts as some seconds of its own: of a line that is seconds old
+// little has gone, and the first of it say nothing of the rest.
+std::optional<Duration> WaitingRoom::time_of_tokens(int64_t tokens, const Line& line) const {
+  Rate rate = line.gone_tokens;
+  if (gone_tokens_.seconds >= kLeastRatedSeconds && gone_tokens_.sum > 0) {
+    const double part = line.tenant->weight / weights_with(line);
+    rate.sum += part * gone_tokens_.sum / gone_tokens_.seconds * kPriorSeconds;
+    rate.seconds += kPriorSeconds;
+  } else if (rate.seconds < kLeastRatedSeconds) {
+    return std::nullopt;
+  }
+  return time_of(static_cast<double>(tokens), rate);
 }
 
-// By how much later than after `longest_wait` it would have gone: behind all of its line, and its own
+// Whether it would have gone later than after `longest_wait`: behind all of its line, and its own
 // tokens too, since a long prompt keeps those behind it waiting for as long. In tokens, since a count
 // says little where one prompt is a thousand times another. Who is alone may always wait. Those who
 // were promised a place do not count: some never come, and new ones would be refused for them.
-Duration WaitingRoom::too_long(const Guest& guest, const Line& line, Duration longest_wait) {
+bool WaitingRoom::too_long(const Guest& guest, const Line& line, Duration longest_wait) const {
   const bool is_batch = guest.tenant->service_class == ServiceClass::batch;
+  if (line.places.empty() || is_batch) return false;
   const auto wait = time_of_tokens(line.tokens + guest.tokens, line);
-  if (line.places.empty() || is_batch || !wait) return Duration::zero();
-  return *wait - longest_wait;
+  return wait.value_or(Duration::zero()) > longest_wait;
 }
 
 void WaitingRoom::forget(Line& line, const Promise& promise) {
@@ -238,8 +276,8 @@ bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
 }
 
 // Who comes before his time hears it again.
-TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, Duration late,
-                                TimePoint now) {
+TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places,
+                                Duration longest_wait, TimePoint now) {
   const auto known = promises_.find(guest.key);
   if (known != promises_.end() && known->second.tenant == guest.tenant->id)
     return {std::max<Duration>(known->second.due - now, kShortestPromise)};
@@ -247,9 +285,9 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places, D
   const double position = static_cast<double>(before - std::min(before - 1, places));
   const Duration by_count = time_of(position, line.gone).value_or(kFirstPromise);
   Duration wait = by_count;
-  if (late > Duration::zero()) {
-    const Duration behind =
-        late + time_of_tokens(line.promised_tokens, line).value_or(Duration::zero());
+  if (longest_wait != Duration::max()) {
+    const int64_t all = line.tokens + line.promised_tokens + guest.tokens;
+    const Duration behind = time_of_tokens(all, line).value_or(longest_wait) - longest_wait;
     // Where there are places and only the time is short, their number says nothing.
     wait = before <= places ? behind : std::max(by_count, behind);
   }

@@ -13,7 +13,9 @@
 //   W2  A place is kept until kPromiseLife after the time that was told, for whoever asks again under
 //       the same key. It is one of the tenant's places for whoever would still wait when it is due;
 //       who would have gone by then takes nothing away.
-//   W3  A tenant that begins to wait is not behind nor ahead of the one that was given least.
+//   W3  A tenant that begins to wait is not ahead of the one that was given least, and behind it by
+//       no more than what kMostCredit would give it: what others got while nobody was short is not
+//       held against them for long.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -109,19 +111,24 @@ class WaitingRoom {
   };
   static Place place_of(TicketId ticket, const Guest& guest);
   Line& line_of(const Guest& guest, TimePoint now);
-  static void pass(Line& line, TimePoint now);
+  static void fade(Rate& rate, Duration passed, Duration half_life);
+  void pass(Line& line, TimePoint now);
   static double virtual_service(const Line& line, TimePoint now, const ServiceOf& service);
   std::optional<double> least_service(const Line& but, TimePoint now,
                                       const ServiceOf& service) const;
+  void lift(Line& line, TimePoint now, const ServiceOf& service) const;
+  double most_credit(const Line& line, const ServiceOf& service) const;
   size_t open_places(const Line& line, size_t most) const;
   static bool has_open_place(const Line& line, size_t open, TimePoint now);
   static std::optional<Duration> time_of(double amount, const Rate& rate);
-  static std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line);
-  static Duration too_long(const Guest& guest, const Line& line, Duration longest_wait);
+  double weights_with(const Line& line) const;
+  std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line) const;
+  bool too_long(const Guest& guest, const Line& line, Duration longest_wait) const;
   static void forget(Line& line, const Promise& promise);
   bool redeem(const Guest& guest, TimePoint now);
-  // `late`: by how much too late there would be room for it.
-  TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration late, TimePoint now);
+  // So that he waits for no longer than `longest_wait` once he is back; max: however long.
+  TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration longest_wait,
+                     TimePoint now);
   void expire(TimePoint now);
   void count_in_class(const Line& line, size_t more);
 
@@ -130,7 +137,9 @@ class WaitingRoom {
   std::map<uint64_t, Line> lines_;                   // by tenant
   std::unordered_map<uint64_t, Promise> promises_;   // by key
   std::multimap<TimePoint, uint64_t> promise_ends_;  // until -> key
-  std::array<double, 3> class_pass_{};               // stride scheduling
+  Rate gone_tokens_;                                 // of all lines
+  TimePoint rated_{};
+  std::array<double, 3> class_pass_{};  // stride scheduling
   std::array<size_t, 3> class_waiting_{};
 };
 

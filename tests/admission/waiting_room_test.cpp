@@ -31,8 +31,7 @@ class WaitingRoomTest : public ::testing::Test {
                                            int32_t priority = 0,
                                            TimePoint deadline = TimePoint::max()) {
     if (key == 0) key = ++last_key_;
-    return room_.enter({tenant, key, 10, priority, deadline}, {most_, seconds(20)}, now_,
-                       service());
+    return room_.enter({tenant, key, 10, priority, deadline}, {most_, longest_}, now_, service());
   }
   // Whose ticket it is.
   TicketId in(const TenantPtr& tenant, int32_t priority = 0,
@@ -54,6 +53,7 @@ class WaitingRoomTest : public ::testing::Test {
   }
   WaitingRoom room_;
   size_t most_ = 1000;
+  Duration longest_ = seconds(20);
   TimePoint now_{};
   uint64_t last_key_ = 1000;
   std::map<TicketId, TenantPtr> owner_;
@@ -110,6 +110,26 @@ TEST_F(WaitingRoomTest, WhoWasAwayHasNoClaimToWhatHeDidNotWant) {
 }
 
 // W1
+// W3. Both wait now and then; what one was given while nobody was short is held against it for two
+// seconds' worth, not until it is even.
+TEST_F(WaitingRoomTest, WhatWasGivenWhileNobodyWasShortIsSoonForgotten) {
+  const auto busy = tenant(1), modest = tenant(2);
+  given_[1] = 10'000;  // a second's work of late: 231
+  for (const auto& each : {busy, modest}) in(each);
+  for (int i = 0; i < 2; i++) next();
+  now_ += seconds(1);
+  for (int i = 0; i < 10; i++) in(busy);
+  for (int i = 0; i < 10; i++) in(modest);
+  std::map<uint64_t, int> gone;
+  for (int i = 0; i < 10; i++) {
+    const uint64_t who = next();
+    gone[who]++;
+    given_[who] += 100;
+  }
+  EXPECT_EQ(gone[1], 4);
+  EXPECT_EQ(gone[2], 6);
+}
+
 TEST_F(WaitingRoomTest, ATenantMayHaveItsPartOfThePlaces) {
   most_ = 40;
   const auto one = tenant(1), three = tenant(2, 3);
@@ -313,6 +333,58 @@ TEST_F(WaitingRoomTest, SharesFollowWeightsWhereRequestsAreQuickerThanReports) {
   }
   EXPECT_NEAR(served[2] / (served[1] + served[2]), 0.75, 0.02) << unused << " turns unused";
   EXPECT_LT(unused, kTicks / 50);
+}
+
+// Three times what goes, half of it from a tenant that a quarter of what goes is for. Whoever is sent
+// away comes back once, when he is told to.
+TEST_F(WaitingRoomTest, NobodyWaitsMuchLongerThanHeMay) {
+  most_ = 256;
+  longest_ = seconds(5);
+  Random random(7);
+  const TenantPtr tenants[2] = {tenant(1, 1), tenant(2, 3)};
+  struct Client {
+    size_t who = 0;
+    uint64_t key = 0;
+    bool is_retry = false;
+    TimePoint entered{};
+  };
+  std::multimap<TimePoint, Client> coming;
+  std::map<TicketId, Client> inside;
+  std::map<uint64_t, double> served;
+  Duration longest{};
+  int retries = 0, let_in = 0, unused = 0;
+  constexpr int kTicks = 12'000;  // of 10 ms; one request goes in each eighth
+  for (int tick = 0; tick < kTicks; tick++) {
+    now_ += milliseconds(10);
+    for (auto& [id, sum] : given_) sum *= std::exp2(-0.01 / 30);
+    if (random.uniform() < 3.0 / 8) coming.emplace(now_, Client{random.below(2), ++last_key_});
+    for (; !coming.empty() && coming.begin()->first <= now_; coming.erase(coming.begin())) {
+      Client client = coming.begin()->second;
+      const auto entry = enter(tenants[client.who], client.key);
+      const auto* away = std::get_if<TurnedAway>(&entry);
+      retries += client.is_retry;
+      let_in += client.is_retry && away == nullptr;
+      client.entered = now_;
+      if (away == nullptr) inside[std::get<TicketId>(entry)] = client;
+      if (away == nullptr || std::exchange(client.is_retry, true)) continue;
+      coming.emplace(now_ + away->retry_after, client);
+    }
+    if (tick % 8 != 0) continue;
+    const auto ticket = room_.next(now_, service());
+    if (!ticket) {
+      ++unused;
+      continue;
+    }
+    const Client gone = inside.extract(*ticket).mapped();
+    room_.note_gone({tenants[gone.who], gone.key, 10}, now_);
+    given_[tenants[gone.who]->id] += 100;
+    if (tick > kTicks / 4) served[gone.who] += 1;
+    longest = std::max(longest, now_ - gone.entered);
+  }
+  EXPECT_LE(std::chrono::duration<double>(longest).count(), 6.5);
+  EXPECT_GE(let_in, retries * 95 / 100) << retries;
+  EXPECT_NEAR(served[1] / (served[0] + served[1]), 0.75, 0.02);
+  EXPECT_LT(unused, 20);
 }
 
 }  // namespace
