@@ -133,6 +133,20 @@ size_t Gate::waiting() const {
   return count;
 }
 
+PromiseCounts Gate::promise_counts() const {
+  std::lock_guard lock(mutex_);
+  PromiseCounts all;
+  for (const auto& [model, door] : doors_) {
+    const PromiseCounts& each = door.room.promise_counts();
+    all.told += each.told;
+    all.let_in += each.let_in;
+    all.refused += each.refused;
+    all.early += each.early;
+    all.lapsed += each.lapsed;
+  }
+  return all;
+}
+
 v1::Demand Gate::demand() const {
   struct Waiting {
     uint64_t tokens = 0;

@@ -61,6 +61,8 @@ class Gate {
   void set_limits(const RoomLimits& limits);
 
   size_t waiting() const;
+  // Of all models.
+  PromiseCounts promise_counts() const;
   // What waits here, for the workers to share their room by.
   v1::Demand demand() const;
 

@@ -45,6 +45,7 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
   const bool is_full = guests_.size() >= limits.most;
   const bool is_late = too_long(guest, line, limits.longest_wait);
   const bool is_open = has_open_place(line, open, now) && !is_late;
+  if (has_place) ++(is_full ? promise_counts_.refused : promise_counts_.let_in);
   if (is_full || (!has_place && !is_open)) {
     const Duration longest = is_late ? limits.longest_wait : Duration::max();
     return promise(guest, line, open, longest, now);
@@ -279,8 +280,10 @@ bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
 TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places,
                                 Duration longest_wait, TimePoint now) {
   const auto known = promises_.find(guest.key);
-  if (known != promises_.end() && known->second.tenant == guest.tenant->id)
+  if (known != promises_.end() && known->second.tenant == guest.tenant->id) {
+    ++promise_counts_.early;
     return {std::max<Duration>(known->second.due - now, kShortestPromise)};
+  }
   const size_t before = line.places.size() + line.promised.size() + 1;
   const double position = static_cast<double>(before - std::min(before - 1, places));
   const Duration by_count = time_of(position, line.gone).value_or(kFirstPromise);
@@ -299,6 +302,7 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places,
     promise_ends_.emplace(until, guest.key);
     line.promised.insert(now + told);
     line.promised_tokens += guest.tokens;
+    ++promise_counts_.told;
   }
   return {told};
 }
@@ -309,6 +313,7 @@ void WaitingRoom::expire(TimePoint now) {
     Line& line = lines_.at(at->second.tenant);
     pass(line, now);
     forget(line, at->second);
+    ++promise_counts_.lapsed;
     promises_.erase(at);
     promise_ends_.erase(promise_ends_.begin());
   }

@@ -53,6 +53,14 @@ struct TurnedAway {
 };
 enum class TicketId : uint64_t {};
 
+// What became of those who were told when to come back, and whose place was kept.
+struct PromiseCounts {
+  uint64_t told = 0;
+  uint64_t let_in = 0, refused = 0;  // came back when their place was due
+  uint64_t early = 0;                // came back before, and heard it again
+  uint64_t lapsed = 0;               // never came in time
+};
+
 struct RoomLimits {
   size_t most = 1024;
   // Who waits for an answer has turned to something else by then; told when to come back he keeps his
@@ -79,6 +87,7 @@ class WaitingRoom {
   size_t waiting() const { return guests_.size(); }
   size_t waiting(uint64_t tenant) const;
   size_t promised(uint64_t tenant) const;
+  const PromiseCounts& promise_counts() const { return promise_counts_; }
   bool empty() const { return guests_.empty(); }
 
  private:
@@ -137,7 +146,8 @@ class WaitingRoom {
   std::map<uint64_t, Line> lines_;                   // by tenant
   std::unordered_map<uint64_t, Promise> promises_;   // by key
   std::multimap<TimePoint, uint64_t> promise_ends_;  // until -> key
-  Rate gone_tokens_;                                 // of all lines
+  PromiseCounts promise_counts_;
+  Rate gone_tokens_;  // of all lines
   TimePoint rated_{};
   std::array<double, 3> class_pass_{};  // stride scheduling
   std::array<size_t, 3> class_waiting_{};

@@ -6,6 +6,10 @@ namespace bessemer {
 
 void finish_request(const EndpointCall& call, int status, const RecordedTokens& tokens) {
   call.core.stats.count_request(call.endpoint, status);
+  if (call.tenant != nullptr && !call.tenant->name.empty()) {
+    call.router.tenants.count(call.tenant->name, status, tokens.prompt, tokens.cached,
+                              tokens.completion);
+  }
   write_down(call.router, *call.record, status, tokens);
 }
 

@@ -26,6 +26,7 @@
 #include "router/routing/resume_pacer.h"
 #include "router/telemetry/access_log.h"
 #include "router/telemetry/span_exporter.h"
+#include "router/tenants/tenant_counters.h"
 #include "router/tenants/tenant_directory.h"
 #include "router/upstream/fleet.h"
 
@@ -77,6 +78,7 @@ struct RouterContext {
   std::unique_ptr<CpuPool> pool;
   std::shared_ptr<JournalBudget> journals;
   Gate gate;
+  TenantCounters tenants;
   std::atomic<int32_t> resumes_waiting{0};  // for a worker that goes on
   // Requests that wait for room in a worker.
   size_t waiting() const { return gate.waiting() + static_cast<size_t>(resumes_waiting.load()); }

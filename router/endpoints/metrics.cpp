@@ -6,6 +6,7 @@
 
 #include "router/endpoints/metric_families.h"
 #include "router/endpoints/metrics_routing.h"
+#include "router/endpoints/metrics_tenants.h"
 #include "router/endpoints/table.h"
 
 namespace bessemer {
@@ -143,6 +144,7 @@ void handle_metrics(EndpointCall call) {
   add_workers(*call.core.view, families);
   add_telemetry(call.router, families);
   add_routing_metrics(call.router, families);
+  add_tenant_metrics(call.router, families);
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = prometheus::TextSerializer().Serialize(families.all());

@@ -169,6 +169,12 @@ TEST_F(WaitingRoomTest, WhoIsToldToComeBackFindsHisPlace) {
   now_ += seconds(200);
   enter(tenant(2));
   EXPECT_EQ(room_.promised(1), 0u) << "who does not come back loses his place";
+  const PromiseCounts& counts = room_.promise_counts();
+  EXPECT_EQ(counts.told, 4u);  // 77, 78, the one between, and 77 once more
+  EXPECT_EQ(counts.let_in, 1u);
+  EXPECT_EQ(counts.early, 1u);
+  EXPECT_EQ(counts.refused, 0u);
+  EXPECT_EQ(counts.lapsed, 3u);
 }
 
 // W1

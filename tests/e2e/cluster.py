@@ -43,6 +43,12 @@ def wait_until(condition, seconds, what):
         time.sleep(0.02)
 
 
+def counter_in(metrics, name, **labels):
+    """The sum of a router's counter over all that has these labels, from the text of its /metrics."""
+    return sum(float(line.rsplit(" ", 1)[1]) for line in metrics.splitlines()
+               if re.match(rf"bessemer_router_{name}[{{ ]", line) and all(f'{key}="{value}"' in line for key, value in labels.items()))
+
+
 def rss_kb(pid):
     """Resident memory that is the process's own: the weights are a mapped file and come and go with the page cache."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cluster import Cluster, default_model, wait_until
+from cluster import Cluster, counter_in, default_model, wait_until
 from streams import Stream
 
 KILLS = int(os.environ.get("BESSEMER_KILLS", "12"))  # 200 for a release
@@ -65,12 +65,7 @@ def pid_of(cluster, worker):
 
 
 def counter(cluster, name, **labels):
-    text = cluster.request("GET", "/metrics")[2].decode()
-    total = 0.0
-    for line in text.splitlines():
-        if re.match(rf"bessemer_router_{name}[{{ ]", line) and all(f'{key}="{value}"' in line for key, value in labels.items()):
-            total += float(line.rsplit(" ", 1)[1])
-    return total
+    return counter_in(cluster.request("GET", "/metrics")[2].decode(), name, **labels)
 
 
 def resumes(cluster):

@@ -13,7 +13,7 @@ import urllib.request
 import openai
 import pytest
 
-from cluster import BINARY, small_model, wait_until
+from cluster import BINARY, counter_in, small_model, wait_until
 from processes import start_router, start_worker
 
 
@@ -187,5 +187,17 @@ def test_a_full_worker_is_shared_by_weight(stack, tenants):
         thread.start()
     for thread in threads:
         thread.join(60)
+    metrics = [urllib.request.urlopen(router.url("/metrics"), timeout=30).read().decode() for router in routers]
+
+    def counted(name, **labels):
+        return sum(counter_in(text, name, **labels) for text in metrics)
+
+    for name, tokens in given.items():
+        generated = counted("tenant_tokens_total", tenant=name, kind="generated")
+        answered = counted("tenant_requests_total", tenant=name, outcome="answered")  # GETs are requests, too
+        assert generated % 40 == 0 and tokens <= generated <= 40 * answered
+    told = counted("kept_places_total", outcome="told")
+    assert told <= counted("tenant_requests_total", outcome="refused")
+    assert told >= sum(counted("kept_places_total", outcome=outcome) for outcome in ("let_in", "refused", "lapsed")), metrics
     share = given["three"] / (given["one"] + given["three"])
     assert 0.65 < share < 0.85, given
