@@ -150,8 +150,8 @@ def test_both_workers_killed_and_the_stream_waits_for_one_to_return(cluster):
 def test_a_draining_worker_hands_its_streams_over(model):
     """SIGTERM, as a roll-out sends it. A third of its grace is long before the end of these answers, on fast
     cores too."""
-    with Cluster(model, flags=["--worker.drain-ms=300"]) as cluster:
-        tokens = 4 * TOKENS if default_model() else TOKENS
+    with Cluster(model, flags=["--worker.drain-ms=600"]) as cluster:
+        tokens = 7 * TOKENS if default_model() else TOKENS
         bodies = [request_body(cluster, tokens, **{**ASKED["all"], "seed": seed}) for seed in range(4)]
         undisturbed = [Stream(cluster, body).rest() for body in bodies]
         streams = [Stream(cluster, body) for body in bodies]
