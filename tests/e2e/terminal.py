@@ -42,6 +42,13 @@ class Terminal:
         between, self.seen = self.screen[self.seen:found], found + len(text)
         return between
 
+    def settle(self, seconds=0.3):
+        """Until nothing has been written for so long."""
+        length, until = len(self.screen), time.monotonic() + seconds
+        while time.monotonic() < until and self._read():
+            if len(self.screen) != length:
+                length, until = len(self.screen), time.monotonic() + seconds
+
     def edits_a_line(self):
         """Keys go to the program as they are. A prompt is on the screen a moment before that."""
         return not termios.tcgetattr(self.descriptor)[3] & termios.ICANON
