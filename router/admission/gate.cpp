@@ -64,7 +64,7 @@ void Gate::leave(const std::string& model, TicketId ticket, TimePoint now) {
   {
     std::lock_guard lock(mutex_);
     Door& door = doors_.at(model);
-    door.room.leave(ticket);
+    door.room.leave(ticket, now);
     door.turns.erase(number(ticket));
     door.waiters.erase(number(ticket));
     turns = pump(door, now);

@@ -40,16 +40,21 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
   expire(now);
   Line& line = line_of(guest, now);
   pass(line, now);
-  const bool has_place = redeem(guest, now);
+  const bool was_told = has_promise(guest);
+  const bool has_place = was_told && now >= promises_.at(guest.key).due;
+  if (has_place) take_promise(guest);
   const size_t open = open_places(line, limits.most);
   const bool is_full = guests_.size() >= limits.most;
   const bool is_late = too_long(guest, line, limits.longest_wait);
   const bool is_open = has_open_place(line, open, now) && !is_late;
-  if (has_place) ++(is_full ? promise_counts_.refused : promise_counts_.let_in);
-  if (is_full || (!has_place && !is_open)) {
+  const bool is_let_in = !is_full && (has_place || is_open);
+  if (has_place || (was_told && is_let_in))
+    ++(is_let_in ? promise_counts_.let_in : promise_counts_.refused);
+  if (!is_let_in) {
     const Duration longest = is_late ? limits.longest_wait : Duration::max();
     return promise(guest, line, open, longest, now);
   }
+  if (was_told && !has_place) take_promise(guest);  // early, and there is room all the same
   if (line.places.empty()) lift(line, now, service);
   line.active = now;
   const TicketId ticket{++last_ticket_};
@@ -78,11 +83,12 @@ void WaitingRoom::count_in_class(const Line& line, size_t more) {
   }
 }
 
-bool WaitingRoom::leave(TicketId ticket) {
+bool WaitingRoom::leave(TicketId ticket, TimePoint now) {
   const auto at = guests_.find(static_cast<uint64_t>(ticket));
   if (at == guests_.end()) return false;
   const Guest& guest = at->second;
   Line& line = lines_.at(guest.tenant->id);
+  pass(line, now);  // while it still counts as one that waits
   line.places.erase(place_of(ticket, guest));
   line.tokens -= guest.tokens;
   class_waiting_[index_of(line.tenant->service_class)]--;
@@ -91,6 +97,7 @@ bool WaitingRoom::leave(TicketId ticket) {
 }
 
 std::optional<TicketId> WaitingRoom::next(TimePoint now, const ServiceOf& service) {
+  expire(now);
   if (guests_.empty()) return std::nullopt;
   size_t chosen_class = class_pass_.size();
   for (size_t i = 0; i < class_pass_.size(); i++) {
@@ -109,7 +116,7 @@ std::optional<TicketId> WaitingRoom::next(TimePoint now, const ServiceOf& servic
   }
   class_pass_[chosen_class] += 1 / kClassWeights[chosen_class];
   const TicketId ticket = chosen->places.begin()->ticket;
-  leave(ticket);
+  leave(ticket, now);
   return ticket;
 }
 
@@ -161,7 +168,7 @@ void WaitingRoom::pass(Line& line, TimePoint now) {
 void WaitingRoom::fade(Rate& rate, Duration passed, Duration half_life) {
   const double kept = decay(passed, half_life);
   rate.sum *= kept;
-  rate.seconds = rate.seconds * kept + Seconds(passed).count();
+  rate.seconds = rate.seconds * kept + (1 - kept) * Seconds(half_life).count() / std::numbers::ln2;
 }
 
 double WaitingRoom::virtual_service(const Line& line, TimePoint now, const ServiceOf& service) {
@@ -222,8 +229,7 @@ bool WaitingRoom::has_open_place(const Line& line, size_t open, TimePoint now) {
   if (line.promised.size() < left) return true;
   const auto until_gone = time_of(static_cast<double>(line.places.size() + 1), line.gone);
   if (!until_gone) return false;
-  const auto last = std::next(line.promised.begin(), static_cast<ptrdiff_t>(left) - 1);
-  return *last > now + *until_gone;
+  return line.promised[left - 1] > now + *until_gone;
 }
 
 // Until so much has gone; nullopt: the rate is not known yet.
@@ -258,14 +264,17 @@ bool WaitingRoom::too_long(const Guest& guest, const Line& line, Duration longes
 }
 
 void WaitingRoom::forget(Line& line, const Promise& promise) {
-  line.promised.erase(line.promised.find(promise.due));
+  line.promised.erase(std::ranges::lower_bound(line.promised, promise.due));
   line.promised_tokens -= promise.tokens;
 }
 
-bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
+bool WaitingRoom::has_promise(const Guest& guest) const {
   const auto at = promises_.find(guest.key);
-  if (at == promises_.end() || at->second.tenant != guest.tenant->id || now < at->second.due)
-    return false;
+  return at != promises_.end() && at->second.tenant == guest.tenant->id;
+}
+
+void WaitingRoom::take_promise(const Guest& guest) {
+  const auto at = promises_.find(guest.key);
   forget(lines_.at(at->second.tenant), at->second);
   for (auto [end, last] = promise_ends_.equal_range(at->second.until); end != last; ++end) {
     if (end->second != at->first) continue;
@@ -273,7 +282,6 @@ bool WaitingRoom::redeem(const Guest& guest, TimePoint now) {
     break;
   }
   promises_.erase(at);
-  return true;
 }
 
 // Who comes before his time hears it again.
@@ -300,7 +308,7 @@ TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places,
     const TimePoint until = now + told + kPromiseLife;
     promises_[guest.key] = {guest.tenant->id, guest.tokens, now + told, until};
     promise_ends_.emplace(until, guest.key);
-    line.promised.insert(now + told);
+    line.promised.insert(std::ranges::upper_bound(line.promised, now + told), now + told);
     line.promised_tokens += guest.tokens;
     ++promise_counts_.told;
   }

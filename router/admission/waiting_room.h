@@ -26,6 +26,7 @@
 #include <set>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 #include "common/clock.h"
 #include "router/tenants/tenant_directory.h"
@@ -78,7 +79,7 @@ class WaitingRoom {
   // It had its turn and found no room after all: it is where it was.
   void put_back(TicketId ticket, const Guest& guest);
   // It waits no more. False: it did not.
-  bool leave(TicketId ticket);
+  bool leave(TicketId ticket, TimePoint now);
   // Takes out who goes next.
   std::optional<TicketId> next(TimePoint now, const ServiceOf& service);
   // What was taken out has gone to a worker.
@@ -109,7 +110,7 @@ class WaitingRoom {
   struct Line {  // of one tenant
     TenantPtr tenant;
     std::set<Place> places;
-    std::multiset<TimePoint> promised;  // when each of them is due
+    std::vector<TimePoint> promised;  // when each of them is due, in order
     // Of the prompts of those that wait, and of those to whom a place was promised.
     int64_t tokens = 0, promised_tokens = 0;
     double lift = 0;  // at `lifted`; halves like what was given
@@ -134,7 +135,8 @@ class WaitingRoom {
   std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line) const;
   bool too_long(const Guest& guest, const Line& line, Duration longest_wait) const;
   static void forget(Line& line, const Promise& promise);
-  bool redeem(const Guest& guest, TimePoint now);
+  bool has_promise(const Guest& guest) const;
+  void take_promise(const Guest& guest);
   // So that he waits for no longer than `longest_wait` once he is back; max: however long.
   TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration longest_wait,
                      TimePoint now);

@@ -109,7 +109,6 @@ TEST_F(WaitingRoomTest, WhoWasAwayHasNoClaimToWhatHeDidNotWant) {
   EXPECT_EQ(gone[2], 5);
 }
 
-// W1
 // W3. Both wait now and then; what one was given while nobody was short is held against it for two
 // seconds' worth, not until it is even.
 TEST_F(WaitingRoomTest, WhatWasGivenWhileNobodyWasShortIsSoonForgotten) {
@@ -130,6 +129,7 @@ TEST_F(WaitingRoomTest, WhatWasGivenWhileNobodyWasShortIsSoonForgotten) {
   EXPECT_EQ(gone[2], 6);
 }
 
+// W1
 TEST_F(WaitingRoomTest, ATenantMayHaveItsPartOfThePlaces) {
   most_ = 40;
   const auto one = tenant(1), three = tenant(2, 3);
@@ -177,6 +177,19 @@ TEST_F(WaitingRoomTest, WhoIsToldToComeBackFindsHisPlace) {
   EXPECT_EQ(counts.lapsed, 3u);
 }
 
+// There is room before his time: he gets it, and keeps no other place.
+TEST_F(WaitingRoomTest, WhoComesEarlyMayBeLetInAllTheSame) {
+  most_ = 4;
+  const auto acme = tenant(1);
+  for (int i = 0; i < 3; i++) in(acme);
+  EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme, 77)));
+  for (int i = 0; i < 3; i++) next();
+  now_ += milliseconds(1);
+  EXPECT_TRUE(std::holds_alternative<TicketId>(enter(acme, 77)));
+  EXPECT_EQ(room_.promised(1), 0u);
+  EXPECT_EQ(room_.promise_counts().let_in, 1u);
+}
+
 // W1
 TEST_F(WaitingRoomTest, WhoWouldWaitTooLongIsToldWhenNot) {
   const auto acme = tenant(1), other = tenant(2), bulk = tenant(3, 1, ServiceClass::batch);
@@ -215,7 +228,7 @@ TEST_F(WaitingRoomTest, AClassMayChangeWhileItsTenantWaits) {
   in(before);
   const TicketId last = in(after);
   in(tenant(2));
-  EXPECT_TRUE(room_.leave(last));
+  EXPECT_TRUE(room_.leave(last, now_));
   const auto all = [&] {
     std::multiset<uint64_t> ids;
     while (const uint64_t id = next()) ids.insert(id);
@@ -235,8 +248,8 @@ TEST_F(WaitingRoomTest, LeavingFreesAPlace) {
   const TicketId first = in(acme);
   in(acme), in(acme);
   EXPECT_TRUE(std::holds_alternative<TurnedAway>(enter(acme, 5)));
-  EXPECT_TRUE(room_.leave(first));
-  EXPECT_FALSE(room_.leave(first));
+  EXPECT_TRUE(room_.leave(first, now_));
+  EXPECT_FALSE(room_.leave(first, now_));
   EXPECT_EQ(room_.waiting(), 2u);
 }
 
@@ -339,6 +352,47 @@ TEST_F(WaitingRoomTest, SharesFollowWeightsWhereRequestsAreQuickerThanReports) {
   }
   EXPECT_NEAR(served[2] / (served[1] + served[2]), 0.75, 0.02) << unused << " turns unused";
   EXPECT_LT(unused, kTicks / 50);
+}
+
+// At the edge of what fits one waits, goes, and the next one comes; then far too many do.
+TEST_F(WaitingRoomTest, WhoWaitedAloneSaysHowFastALineGoes) {
+  longest_ = seconds(5);
+  const auto acme = tenant(1);
+  for (int i = 0; i < 600; i++) {
+    in(acme);
+    now_ += milliseconds(500);
+    EXPECT_EQ(next(), 1u);
+    now_ += milliseconds(500);
+  }
+  int more = 0;
+  while (more < 500 && std::holds_alternative<TicketId>(enter(acme))) more++;
+  EXPECT_NEAR(more, 10, 2) << "five seconds, at two a second";
+}
+
+// An overload ends, those who were told to come back never do, and an hour later there is another.
+TEST_F(WaitingRoomTest, AQuietHourDoesNotCountAsWaiting) {
+  longest_ = seconds(5);
+  const auto acme = tenant(1);
+  const auto rush = [&] {
+    for (int i = 0; i < 40; i++) {
+      now_ += milliseconds(250);
+      enter(acme);
+      enter(acme);
+      if (const auto ticket = room_.next(now_, service())) room_.note_gone({acme, 0, 10}, now_);
+    }
+    auto entry = enter(acme);
+    while (std::holds_alternative<TicketId>(entry)) entry = enter(acme);
+    while (room_.next(now_, service())) continue;
+    return std::get<TurnedAway>(entry).retry_after;
+  };
+  const Duration before = rush();
+  for (int i = 0; i < 3600; i++) {  // workers say now and then that they have room
+    now_ += seconds(1);
+    room_.next(now_, service());
+  }
+  const Duration after = rush();
+  EXPECT_LT(before, seconds(30));
+  EXPECT_LT(after, seconds(30));
 }
 
 // Three times what goes, half of it from a tenant that a quarter of what goes is for. Whoever is sent
