@@ -25,8 +25,8 @@ void add_promises(const PromiseCounts& counts, MetricFamilies& families) {
   for (const auto& [outcome, value] : outcomes) add_value(metrics, {{"outcome", outcome}}, value);
   families.add("kept_places_total",
                "Requests that were told when to come back, and whose place was kept: told; came "
-               "then and were let in, or refused after all; came early and heard it again; lapsed, "
-               "never having come in time.",
+               "back and were let in, or came in time and were refused after all; came early and "
+               "heard it again; lapsed, never having come in time.",
                MetricFamilies::Type::Counter, std::move(metrics));
 }
 
@@ -38,6 +38,7 @@ void add_tenant_metrics(const RouterContext& router, MetricFamilies& families) {
     const std::pair<const char*, uint64_t> outcomes[] = {{"answered", totals.answered},
                                                          {"refused", totals.refused},
                                                          {"cancelled", totals.cancelled},
+                                                         {"invalid", totals.invalid},
                                                          {"failed", totals.failed}};
     for (const auto& [outcome, value] : outcomes)
       add_value(requests, {{"tenant", name}, {"outcome", outcome}}, value);
@@ -48,8 +49,8 @@ void add_tenant_metrics(const RouterContext& router, MetricFamilies& families) {
       add_value(tokens, {{"tenant", name}, {"kind", kind}}, value);
   }
   families.add("tenant_requests_total",
-               "Requests by tenant (the first 50 that asked; then 'other') and outcome (refused: "
-               "429).",
+               "Requests by tenant (the first 50 that asked; then '(other)') and outcome (refused: "
+               "429; invalid: other 4xx; failed: 5xx).",
                MetricFamilies::Type::Counter, std::move(requests));
   families.add("tenant_tokens_total",
                "Tokens of prompts, those of them that workers had in their cache, and of answers.",

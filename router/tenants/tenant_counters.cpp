@@ -6,7 +6,8 @@ namespace {
 uint64_t& outcome_of(TenantTotals& totals, int status) {
   if (status < 400) return totals.answered;
   if (status == 429) return totals.refused;
-  return status == 499 ? totals.cancelled : totals.failed;
+  if (status == 499) return totals.cancelled;
+  return status < 500 ? totals.invalid : totals.failed;
 }
 
 }  // namespace

@@ -9,16 +9,17 @@
 namespace bessemer {
 
 struct TenantTotals {
-  // Answers: 2xx; 429; 499, whose client hung up; all others.
-  uint64_t answered = 0, refused = 0, cancelled = 0, failed = 0;
+  // Answers: 2xx; 429; 499, whose client hung up; other 4xx, the client's mistakes; 5xx.
+  uint64_t answered = 0, refused = 0, cancelled = 0, invalid = 0, failed = 0;
   uint64_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
 };
 
 class TenantCounters {
  public:
   // Names beyond the first so many that asked are counted together: a label's values must be few.
+  // The first, not the largest, so that no counter ever falls.
   static constexpr size_t kMostNames = 50;
-  static constexpr const char* kOther = "other";
+  static constexpr const char* kOther = "(other)";  // no tenant can have this name
 
   void count(const std::string& tenant, int status, int64_t prompt_tokens, int64_t cached_tokens,
              int64_t generated_tokens);

@@ -16,7 +16,8 @@ TEST(TenantCounters, CountOutcomesAndTokens) {
   EXPECT_EQ(acme.answered, 1u);
   EXPECT_EQ(acme.refused, 1u);
   EXPECT_EQ(acme.cancelled, 1u);
-  EXPECT_EQ(acme.failed, 2u);
+  EXPECT_EQ(acme.invalid, 1u);
+  EXPECT_EQ(acme.failed, 1u);
   EXPECT_EQ(acme.prompt_tokens, 20u);
   EXPECT_EQ(acme.cached_tokens, 4u);
   EXPECT_EQ(acme.generated_tokens, 7u);

@@ -13,7 +13,7 @@ import urllib.request
 import openai
 import pytest
 
-from cluster import BINARY, counter_in, small_model, wait_until
+from cluster import BINARY, START_SECONDS, counter_in, small_model, wait_until
 from processes import start_router, start_worker
 
 
@@ -62,6 +62,8 @@ def test_serve_waits_for_its_workers_without_a_key(tenants):
     tenants.write(alpha={})
     command = [BINARY, "serve", "--model", str(small_model()), "--port", "0", "--router.tenants-file", str(tenants.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as serve:
+        alarm = threading.Timer(START_SECONDS, serve.kill)
+        alarm.start()
         try:
             output = ""
             while "bessemer serves" not in output:
@@ -73,6 +75,7 @@ def test_serve_waits_for_its_workers_without_a_key(tenants):
             with openai.OpenAI(base_url=url + "/v1", api_key=tenants.keys["alpha"][0], max_retries=0) as client:
                 assert client.completions.create(model="stories260K", prompt="Once", max_tokens=4).choices[0].text
         finally:
+            alarm.cancel()
             serve.send_signal(signal.SIGINT)
             serve.communicate(timeout=60)
         assert serve.returncode == 0
@@ -196,6 +199,7 @@ def test_a_full_worker_is_shared_by_weight(stack, tenants):
         generated = counted("tenant_tokens_total", tenant=name, kind="generated")
         answered = counted("tenant_requests_total", tenant=name, outcome="answered")  # GETs are requests, too
         assert generated % 40 == 0 and tokens <= generated <= 40 * answered
+    assert all('kept_places_total{outcome="let_in"}' in text for text in metrics)
     told = counted("kept_places_total", outcome="told")
     assert told <= counted("tenant_requests_total", outcome="refused")
     assert told >= sum(counted("kept_places_total", outcome=outcome) for outcome in ("let_in", "refused", "lapsed")), metrics
