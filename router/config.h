@@ -16,7 +16,7 @@ struct RouterConfig {
   int32_t port = 8000;        // 0: any free one
   int32_t threads = 0;        // cores that serve connections; 0: what affinity allows
   int32_t ready_fd = 1;       // gets one line "READY <host>:<port>\n" once connections are accepted
-  int32_t ready_workers = 0;  // that line waits until so many are ready, but no longer than 10 s
+  int32_t ready_workers = 0;  // that line waits until so many are ready
   int32_t max_connections = 4096;  // beyond it: 503 and close
   int64_t max_body_bytes = 16 << 20;
   int32_t header_timeout_ms = 10'000;     // for a request's head

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 #include <ctime>
+#include <functional>
 #include <utility>
 
 #include <absl/synchronization/mutex.h>
@@ -20,8 +21,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr auto kLastFrames = milliseconds(1000);  // for terminal frames to leave after the grace
-constexpr auto kWorkersWait = std::chrono::seconds(10);  // for RouterConfig::ready_workers
-constexpr auto kWorkersPoll = milliseconds(10);
+constexpr auto kWorkersPoll = milliseconds(10);   // for RouterConfig::ready_workers
+constexpr auto kWaitingIsSaid = std::chrono::seconds(10);  // again and again
 constexpr auto kDrainPoll = milliseconds(20);
 constexpr auto kFileLook = milliseconds(1000);  // how late a changed file is noticed
 
@@ -56,20 +57,6 @@ std::string who_is_missing(const ClusterView& view, size_t wanted) {
   }
   if (ready >= wanted) return "";
   return missing.empty() ? fmt::format("{} of {} are known", ready, wanted) : missing;
-}
-
-// False: a signal said to stop meanwhile.
-bool await_workers(const Router& router, size_t wanted, const sigset_t& signals) {
-  const auto until = std::chrono::steady_clock::now() + kWorkersWait;
-  while (true) {
-    const std::string missing = who_is_missing(*router.view(), wanted);
-    if (missing.empty()) return true;
-    if (std::chrono::steady_clock::now() > until) {
-      log().warn("not every worker has joined after {} s: {}", kWorkersWait.count(), missing);
-      return true;
-    }
-    if (stop_within(signals, kWorkersPoll)) return false;
-  }
 }
 
 void announce(const RouterConfig& config, uint16_t port) {
@@ -148,13 +135,31 @@ class Rereader {
   FileChanges file_, certificate_, tenants_;
 };
 
-void serve_until_stopped(Router& router, Rereader& rereader, const sigset_t& signals) {
-  while (true) {
-    const int signal = signal_within(signals, kFileLook);
-    if (signal == SIGTERM || signal == SIGINT) return;
+// True: a signal says to stop. False: `done`, which is looked at as often as the files.
+bool serve_until(Router& router, Rereader& rereader, const sigset_t& signals, milliseconds look,
+                 const std::function<bool()>& done) {
+  while (!done()) {
+    const int signal = signal_within(signals, look);
+    if (signal == SIGTERM || signal == SIGINT) return true;
     if (signal == SIGHUP) router.reopen_logs();
     rereader.look(router, signal == SIGHUP);
   }
+  return false;
+}
+
+// Serves meanwhile. True: a signal says to stop.
+bool serve_until_ready(Router& router, Rereader& rereader, const sigset_t& signals,
+                       size_t workers) {
+  auto said = std::chrono::steady_clock::now();
+  return serve_until(router, rereader, signals, kWorkersPoll, [&] {
+    const std::string missing = who_is_missing(*router.view(), workers);
+    const auto now = std::chrono::steady_clock::now();
+    if (!missing.empty() && now - said > kWaitingIsSaid) {
+      log().info("waiting for workers: {}", missing);
+      said = now;
+    }
+    return missing.empty();
+  });
 }
 
 }  // namespace
@@ -181,9 +186,11 @@ int run_router(RouterConfig config, const ConfigSource& source) {
   }
   if ((*router)->grpc_port() != 0)
     log().info("gRPC clients on {}", host_and_port(config.host, (*router)->grpc_port()));
-  if (await_workers(**router, static_cast<size_t>(config.ready_workers), signals)) {
+  const bool stops =
+      serve_until_ready(**router, rereader, signals, static_cast<size_t>(config.ready_workers));
+  if (!stops) {
     announce(config, (*router)->port());
-    serve_until_stopped(**router, rereader, signals);
+    serve_until(**router, rereader, signals, kFileLook, [] { return false; });
   }
   log().info("draining: {} requests are live", (*router)->live_requests());
   drain(**router, signals, milliseconds(config.drain_notice_ms), milliseconds(config.drain_ms));

@@ -160,8 +160,7 @@ void visit_fields(RouterConfig& config, Visitor&& visitor) {
           "where tokenizers are kept by hash; default: the model cache");
   visitor("ready_fd", config.ready_fd,
           "descriptor that gets 'READY host:port' once connections are accepted");
-  visitor("ready_workers", config.ready_workers,
-          "that line waits until so many workers are ready, but no longer than 10 s");
+  visitor("ready_workers", config.ready_workers, "that line waits until so many workers are ready");
 }
 
 }  // namespace bessemer

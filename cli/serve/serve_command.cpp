@@ -144,6 +144,10 @@ Status check(const ServeConfig& config) {
         "others "
         "use `bessemer router --workers HOST:PORT ...`");
   }
+  if (config.router.ready_workers != 0) {
+    return absl::InvalidArgumentError(
+        "router.ready_workers is decided by workers here: `bessemer serve` is ready when all are");
+  }
   RETURN_IF_ERROR(annotate(validate(config.router), "router"));
   return validate(config.worker);  // says itself whose setting it is
 }
