@@ -81,10 +81,13 @@ TEST(ChunkPace, ManyStreamsSayNothingOfFew) {
   EXPECT_NEAR(to_ms(settled(pace, {}, 1)), 35, 16);
 }
 
-// C5: as rows become dearer along a long prompt, steps have fewer of them.
+// C5: steps grow as they turn out cheap, and as rows become dearer along a long prompt they shrink.
 TEST(ChunkPace, PromptsAloneTakeHalfASecondAtMost) {
   ChunkPace pace(milliseconds(50), 512);
-  EXPECT_EQ(pace.rows(0), 512);
+  for (const int32_t expected : {128, 256, 512, 512}) {
+    EXPECT_EQ(pace.rows(0), expected);
+    pace.measure(0, pace.rows(0), StepCost{.row_us = 200}.of(0, pace.rows(0)));
+  }
   for (double row_us = 200; row_us < 3000; row_us *= 1.05) {
     const StepCost cost{.row_us = row_us};
     const int32_t rows = pace.rows(0);
@@ -97,9 +100,9 @@ TEST(ChunkPace, PromptsAloneTakeHalfASecondAtMost) {
   }
   EXPECT_EQ(pace.rows(0), ChunkPace::kLeastLoneRows);
   pace.measure(0, 128, StepCost{.row_us = 200}.of(0, 128));
-  EXPECT_EQ(pace.rows(0), 512);
+  EXPECT_EQ(pace.rows(0), 256);
   pace.measure(0, 3, milliseconds(10));  // the rest of a prompt
-  EXPECT_EQ(pace.rows(0), 512);
+  EXPECT_EQ(pace.rows(0), 256);
 }
 
 TEST(ChunkPace, KeepsItsBounds) {

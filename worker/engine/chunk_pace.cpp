@@ -40,7 +40,6 @@ int32_t ChunkPace::rows(int32_t streams) const {
 }
 
 int32_t ChunkPace::lone_rows() const {
-  if (lone_rows_ <= 0) return most_rows_;
   const auto fitting = static_cast<int32_t>(std::min<double>(lone_rows_, most_rows_));
   return std::min(std::max(fitting / kWholeRows * kWholeRows, kLeastLoneRows), most_rows_);
 }
@@ -61,7 +60,7 @@ void ChunkPace::measure(int32_t streams, int32_t prompt_rows, Duration time) {
   } else if (streams == 0) {
     if (rows_ == 0) rows_ = prompt_rows * step_us_ / us;
     const double fitting = kAim * prompt_rows * static_cast<double>(microseconds(kLoneStep)) / us;
-    lone_rows_ = learn(lone_rows_, prompt_rows, fitting);
+    lone_rows_ = learn(lone_rows_, prompt_rows, std::min(fitting, kMostChange * prompt_rows));
   } else {
     const double most = std::min<double>(kMostChange * prompt_rows + kWholeRows, most_rows_);
     const double fitting = std::min(prompt_rows * room(streams, us), most);
