@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs benchmarks of a build and stores the results, with commit and machine, in bench/results.
-#   bench/run.sh build/release                      everything (about half an hour, and once 20 minutes to build the peer)
+#   bench/run.sh build/release                      everything (about 40 minutes, and once 20 minutes to build the peer)
 #   bench/run.sh build/release serve                one part: micro, engine, router, routers, sim, serve, cluster, plot; several: serve plot
 #   BENCH_ROWS='c1 start' BENCH_REPEATS=1 bench/run.sh build/release serve    two rows of it, once
 # BENCH_MODEL  a GGUF file, and BENCH_TAG, which names it in the results (no '-' or '.' in it); default: SmolLM2-135M Q4_1 from
@@ -40,8 +40,10 @@ router() {
 routers() {
   echo "== the router beside others (about ten minutes)"
   local list line peers=()
-  list=$(bench/peer_routers.sh)
-  while read -r line; do peers+=(--peer "$line"); done <<<"$list"
+  if [ "${BENCH_PEER:-}" != none ]; then
+    list=$(bench/peer_routers.sh)
+    while read -r line; do peers+=(--peer "$line"); done <<<"$list"
+  fi
   "$build/bin/bessemer_router_compare" --ours "$build/bessemer router --port {port} --workers {worker} --log-level error" \
     "${peers[@]}" --repeats "${BENCH_REPEATS:-3}" --out "$(out router_compare)" --commit "$commit"
 }

@@ -100,7 +100,7 @@ StatusOr<json::object> measure(const Row& row, const Contender& contender, const
   ASSIGN_OR_RETURN(Server server, open_server(candidate, kStartTimeout));
   const pid_t pid = server.program->pid();
   const int64_t idle_bytes = memory_of_tree(pid).total_bytes;
-  LoadOptions load;
+  StreamLoad load;
   load.port = static_cast<uint16_t>(std::stoi(server.target.server.port));
   load.streams = row.streams;
   load.max_tokens = row.max_tokens;
@@ -109,7 +109,7 @@ StatusOr<json::object> measure(const Row& row, const Contender& contender, const
   load.warm_up_s = row.streams > 1000 ? 4 : 2;
   load.measure_s = seconds;
   int64_t cpu = 0;
-  LoadResult result = run_load(load, [&] { cpu = cpu_of(pid); });
+  StreamLoadResult result = run_load(load, [&] { cpu = cpu_of(pid); });
   cpu = cpu_of(pid) - cpu;
   const auto per = [&](int64_t count) {
     return count == 0 ? 0.0 : static_cast<double>(cpu) / static_cast<double>(count);

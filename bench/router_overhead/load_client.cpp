@@ -29,7 +29,7 @@ constexpr std::string_view kText = "\"text\":\"";
 constexpr std::string_view kDone = "data: [DONE]";
 constexpr std::string_view kError = "\"error\"";
 
-std::string make_request(const LoadOptions& options) {
+std::string make_request(const StreamLoad& options) {
   const std::string body = fmt::format(
       R"({{"model":"mock","prompt":"hello","stream":{},"ignore_eos":true,"max_tokens":{}}})",
       !options.whole, options.max_tokens);
@@ -56,12 +56,12 @@ size_t object_length(std::string_view text, size_t begin) {
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options) : options_(options), request_(make_request(options)) {}
+  explicit Load(const StreamLoad& options) : options_(options), request_(make_request(options)) {}
   ~Load() {
     for (const auto& stream : streams_) close(stream.socket);
     close(epoll_);
   }
-  LoadResult run(const std::function<void()>& on_measure);
+  StreamLoadResult run(const std::function<void()>& on_measure);
 
  private:
   void open_stream(size_t index);
@@ -71,11 +71,11 @@ class Load {
   void take_line(Stream& stream, std::string_view line, int64_t now);
   void poll_once(int timeout_ms);
 
-  const LoadOptions options_;
+  const StreamLoad options_;
   const std::string request_;
   int epoll_ = epoll_create1(0);
   std::vector<Stream> streams_;
-  LoadResult result_;
+  StreamLoadResult result_;
   bool measuring_ = false;
 };
 
@@ -176,7 +176,7 @@ void Load::poll_once(int timeout_ms) {
   }
 }
 
-LoadResult Load::run(const std::function<void()>& on_measure) {
+StreamLoadResult Load::run(const std::function<void()>& on_measure) {
   streams_.resize(static_cast<size_t>(options_.streams));
   for (size_t i = 0; i < streams_.size(); i++) open_stream(i);
   const auto begin = Clock::now();
@@ -194,7 +194,7 @@ LoadResult Load::run(const std::function<void()>& on_measure) {
 
 }  // namespace
 
-LoadResult run_load(const LoadOptions& options, const std::function<void()>& on_measure) {
+StreamLoadResult run_load(const StreamLoad& options, const std::function<void()>& on_measure) {
   return Load(options).run(on_measure);
 }
 

@@ -11,7 +11,7 @@
 
 namespace bessemer::bench {
 
-struct LoadOptions {
+struct StreamLoad {
   uint16_t port = 0;
   int streams = 1;
   int max_tokens = 100;
@@ -20,13 +20,13 @@ struct LoadOptions {
   double warm_up_s = 1, measure_s = 5;
 };
 
-struct LoadResult {
+struct StreamLoadResult {
   Samples added;  // from the emission in the worker to the client's read, of each token
   int64_t tokens = 0, sends = 0, requests = 0, errors = 0;
   double seconds = 0;
 };
 
 // `on_measure` is called when the warm-up is over.
-LoadResult run_load(const LoadOptions& options, const std::function<void()>& on_measure);
+StreamLoadResult run_load(const StreamLoad& options, const std::function<void()>& on_measure);
 
 }  // namespace bessemer::bench

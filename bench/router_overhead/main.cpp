@@ -57,10 +57,10 @@ struct Cluster {
   }
 };
 
-json::object measure(const Cluster& cluster, LoadOptions load, const char* what, int64_t step_us) {
+json::object measure(const Cluster& cluster, StreamLoad load, const char* what, int64_t step_us) {
   load.port = cluster.router.port;
   int64_t cpu = 0;
-  LoadResult result = run_load(load, [&] { cpu = cpu_microseconds(cluster.router.pid); });
+  StreamLoadResult result = run_load(load, [&] { cpu = cpu_microseconds(cluster.router.pid); });
   cpu = cpu_microseconds(cluster.router.pid) - cpu;
   const auto per = [&](int64_t count) {
     return count == 0 ? 0.0 : static_cast<double>(cpu) / static_cast<double>(count);
@@ -110,7 +110,7 @@ json::object measure_idle(int threads) {
   const int streams[2] = {1, kIdleStreams};
   for (int i = 0; i < 2; i++) {
     const Cluster cluster(10'000, threads, kNever);
-    LoadOptions load;
+    StreamLoad load;
     load.port = cluster.router.port;
     load.streams = streams[i];
     load.warm_up_s = 3;
@@ -132,7 +132,7 @@ void report(json::array& rows, json::object row) {
 
 int run(const Arguments& arguments) {
   json::array rows;
-  LoadOptions load;
+  StreamLoad load;
   load.measure_s = arguments.measure_s;
   load.max_tokens = kEndless;
   for (const int streams : {1, 64, 512}) {

@@ -92,9 +92,9 @@ class Load:
         async def client(i):
             nonlocal done
             while time.monotonic() < end:
-                await self.ask(self.routers[i % len(self.routers)], list(WEIGHTS)[i % 2], self.new_body())
-                now = time.monotonic()
-                done += counted_from < now < end
+                answer = await self.ask(self.routers[i % 2], list(WEIGHTS)[i // 2 % 2], self.new_body())
+                done += answer.status == 200 and counted_from < time.monotonic() < end
+                await asyncio.sleep(answer.retry_after_s)
 
         await asyncio.gather(*(client(i) for i in range(clients)))
         return done / (0.7 * seconds)
