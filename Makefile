@@ -6,6 +6,7 @@
 #   make test-asan      the suite under ASan and UBSan; make test-asan-e2e: and the end-to-end tests
 #   make test-tsan      the concurrent core under TSan
 #   make build    build/release/bessemer
+#   make cuda     build/cuda/bessemer with its CUDA plug-in; unpacks CUDA 13.0 from PyPI to build/cuda-toolkit (2 GB); needs no GPU
 #   make bench    kernels against the roofline, router overhead, routing policies, and the server against llama.cpp (built once,
 #                 20 minutes of CPU); BENCH='micro serve': these parts alone (bench/run.sh)
 #   make fuzz     every fuzzer for FUZZ_SECONDS (default 60) each
@@ -32,13 +33,20 @@ JOBS    ?= $(shell nproc)
 SETUP := deploy/setup/install.sh
 
 .DEFAULT_GOAL := build
-.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build bench fuzz parity sim soak failover lint format clean
+.PHONY: serve test test-release test-asan test-asan-e2e test-tsan build cuda bench fuzz parity sim soak failover lint format clean
 
 build:
 	@$(SETUP) build
 	@cmake --preset release --log-level=WARNING
 	@cmake --build --preset release --parallel $(JOBS) --target bessemer
 	@echo "built build/release/bessemer"
+
+cuda:
+	@$(SETUP) build
+	@deploy/setup/cuda.sh
+	@cmake --preset cuda --log-level=WARNING
+	@cmake --build --preset cuda --parallel $(JOBS) --target bessemer bessemer_cuda
+	@echo "built build/cuda/bessemer and build/cuda/libbessemer-cuda.so"
 
 serve: build
 	@build/release/bessemer pull $(MODEL)
@@ -126,7 +134,7 @@ lint:
 
 format:
 	@$(SETUP) lint
-	@git ls-files '*.h' '*.cpp' | xargs clang-format-19 -i
+	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format-19 -i
 
 clean:
 	@rm -rf build

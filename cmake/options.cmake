@@ -10,6 +10,7 @@ set(THREADS_PREFER_PTHREAD_FLAG ON)
 set(BESSEMER_SANITIZE "" CACHE STRING "Value for -fsanitize= (address,undefined or thread)")
 option(BESSEMER_TESTS "Build tests and benchmarks" ON)
 option(BESSEMER_FUZZ "Build the libFuzzer targets" OFF)
+option(BESSEMER_CUDA "Build the CUDA plug-in, libbessemer-cuda.so" OFF)
 option(BESSEMER_STATIC "Link the distribution's libraries statically where it has archives" ON)
 
 find_program(CCACHE ccache)

@@ -35,7 +35,7 @@ def rule_of(path, rules):
 def check(root):
     rules = read_rules(root / "cmake" / "arrows.txt")
     problems = []
-    files = [p for top in {f.split("/")[0] for f in rules} for p in (root / top).rglob("*") if p.suffix in (".h", ".cpp")]
+    files = [p for top in {f.split("/")[0] for f in rules} for p in (root / top).rglob("*") if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
     for file in sorted(files):
         path = file.relative_to(root).as_posix()
         rule = rule_of(path, rules)
