@@ -57,7 +57,9 @@ Status load(const WorkerConfig& config, Worker& w) {
   BackendOptions options;
   options.threads = config.threads;
   options.isa = config.isa;
-  ASSIGN_OR_RETURN(w.backend, make_backend(config.backend, options));
+  std::vector<std::string> passed_over;
+  ASSIGN_OR_RETURN(w.backend, make_backend(config.backend, options, &passed_over));
+  for (const std::string& why : passed_over) log().info("{}; running on the CPU", why);
   ASSIGN_OR_RETURN(w.file, GgufFile::open(config.model_path));
   // Both read the whole file: the hash warms the page cache for the packing, or the other way
   // round.

@@ -33,9 +33,28 @@ TEST(Registry, BuiltInBackends) {
 }
 
 TEST(Registry, AutoFallsBackToTheCpu) {
-  const StatusOr<std::unique_ptr<Backend>> backend = make_backend("auto", with_plugins());
+  std::vector<std::string> passed_over;
+  const StatusOr<std::unique_ptr<Backend>> backend =
+      make_backend("auto", with_plugins(), &passed_over);
+  EXPECT_TRUE(passed_over.empty()) << "no plug-in of that name lies there";
   ASSERT_TRUE(backend.ok()) << backend.status();
   EXPECT_EQ((*backend)->numerics(), (*make_backend("cpu", {}))->numerics());
+}
+
+TEST(Registry, AutoSaysWhatItPassedOver) {
+  const std::filesystem::path folder =
+      std::filesystem::path(testing::TempDir()) / "bessemer_passed_over";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  std::filesystem::create_symlink(BESSEMER_TEST_PLUGINS "/libbessemer-deviceless.so",
+                                  folder / "libbessemer-cuda.so");
+  std::vector<std::string> passed_over;
+  const auto backend = make_backend("auto", {.plugin_folder = folder.string()}, &passed_over);
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  EXPECT_EQ((*backend)->numerics(), (*make_backend("cpu", {}))->numerics());
+  ASSERT_EQ(passed_over.size(), 1u);
+  EXPECT_THAT(passed_over[0], HasSubstr("no such device in this machine"));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Registry, InstructionSets) {

@@ -95,9 +95,12 @@ StepPlan open_plan(const std::vector<int32_t>& ids, const KvGroup& group) {
 }
 
 void write_logits(const Mat& logits, std::ofstream& out) {
-  for (int32_t row = 0; row < logits.rows; ++row) {
-    out.write(reinterpret_cast<const char*>(logits.row<float>(row)),
-              std::streamsize{4} * logits.cols);
+  std::vector<float> values(static_cast<size_t>(logits.cols));
+  const size_t stride = static_cast<size_t>(logits.row_stride) * sizeof(float);
+  for (size_t row = 0; row < static_cast<size_t>(logits.rows); ++row) {
+    logits.buffer->read(logits.offset_bytes + row * stride,
+                        std::as_writable_bytes(std::span(values)));
+    out.write(reinterpret_cast<const char*>(values.data()), std::streamsize{4} * logits.cols);
   }
 }
 
@@ -167,7 +170,7 @@ int main(int argc, char** argv) {
   bessemer::Options options;
   CLI::App app("Writes a model's logits at every position of given token lists.");
   app.add_option("--model", options.model, "GGUF file")->required();
-  app.add_option("--backend", options.backend, "reference or cpu")->capture_default_str();
+  app.add_option("--backend", options.backend, "reference, cpu or cuda")->capture_default_str();
   app.add_option("--isa", options.isa, "instruction set of the cpu backend");
   app.add_option("--threads", options.threads, "threads of the cpu backend; 0: all");
   app.add_option("--kv-dtype", options.kv_dtype)

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,11 @@ enum class Activation : uint8_t { silu, gelu, gelu_tanh, relu };
 
 // Names a recordable program. The CPU runs it eagerly; a GPU may capture and replay.
 struct StepKey {
+  // Of `flags`: the body's ops and their shapes follow from this key and the latest batch's shape
+  // alone, so a backend may record it once, and later replay what it recorded and let the ops do
+  // nothing.
+  static constexpr uint32_t kReplayable = 1;
+
   int32_t program = 0, rows = 0, sequences = 0, longest_query = 0, kv_bucket = 0;
   uint32_t flags = 0;
   bool operator==(const StepKey&) const = default;
@@ -67,6 +73,8 @@ class Backend {
   // (YaRN; else 1).
   virtual StatusOr<RopeTablePtr> make_rope_table(std::span<const double> inverse_frequencies,
                                                  int32_t max_positions, float attention_factor) = 0;
+  // Bytes that weights, KV and buffers may still take; nullopt: they take the host's memory.
+  virtual std::optional<uint64_t> free_bytes() const { return std::nullopt; }
   // Reserves what ops need beside their operands for steps of up to `rows` rows and `logit_rows`
   // logit rows.
   virtual Status reserve_workspace(int32_t rows, int32_t logit_rows, int32_t vocab_size) = 0;
@@ -112,7 +120,8 @@ class Backend {
   virtual void all_reduce(Mat inout) { (void)inout; }
   virtual void all_gather_cols(Mat out, const Mat& x) = 0;  // a copy at world size 1
 
-  // Output: valid on the host once wait() says so -----------------------------------------------
+  // Output: valid on the host once wait() says so; until then all that the arguments refer to stays
+  // as it is ------------------------------------------------------------------------------------
   // logits: [inputs.size(), vocabulary]; out[i] is the draw from row i.
   virtual void sample(std::span<SampleOutput> out, const Mat& logits,
                       std::span<const SampleInput> inputs) = 0;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "common/check.h"
 
@@ -40,6 +41,10 @@ class Buffer {
   virtual size_t size_bytes() const = 0;
   // Address as the backend's kernels use it; on the CPU an ordinary pointer, aligned to 64 bytes.
   virtual std::byte* address() = 0;
+  // Copies between host memory and the bytes from `offset` on, and is done when it returns. For
+  // start-up, tools and tests; in a step, ops move data. The range must lie within the buffer.
+  virtual void read(size_t offset, std::span<std::byte> to) = 0;
+  virtual void write(size_t offset, std::span<const std::byte> from) = 0;
 };
 
 // Value: a view of rows = tokens in this step, cols = features. Never owns. There is no rank above

@@ -28,11 +28,14 @@ bool is_plain_name(const std::string& name) {
          name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") == std::string::npos;
 }
 
-StatusOr<std::unique_ptr<Backend>> make_auto(const BackendOptions& options) {
+StatusOr<std::unique_ptr<Backend>> make_auto(const BackendOptions& options,
+                                             std::vector<std::string>* passed_over) {
   for (const char* name : kPlugins) {
     StatusOr<std::unique_ptr<Backend>> backend =
         load_backend_plugin(plugin_path(name, options), options);
     if (backend.ok()) return backend;
+    if (passed_over && !absl::IsNotFound(backend.status()))
+      passed_over->emplace_back(backend.status().message());
   }
   return make_backend("cpu", options);
 }
@@ -40,8 +43,9 @@ StatusOr<std::unique_ptr<Backend>> make_auto(const BackendOptions& options) {
 }  // namespace
 
 StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name,
-                                                const BackendOptions& options) {
-  if (name == "auto") return make_auto(options);
+                                                const BackendOptions& options,
+                                                std::vector<std::string>* passed_over) {
+  if (name == "auto") return make_auto(options, passed_over);
   if (name == "cpu") return cpu::make_cpu_backend(options);
   if (name == "reference") return reference::make_reference_backend();
   if (!is_plain_name(name)) {

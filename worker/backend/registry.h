@@ -17,9 +17,11 @@ struct BackendOptions {
 };
 
 // `name`: "auto", "cpu", "reference", or a plug-in: "cuda", "vulkan". NotFound or
-// FailedPrecondition names what is missing and the remedy.
+// FailedPrecondition names what is missing and the remedy. "auto" takes the first plug-in that works,
+// else the CPU; `passed_over` gets a line for each plug-in beside the binary that does not work.
 StatusOr<std::unique_ptr<Backend>> make_backend(const std::string& name,
-                                                const BackendOptions& options);
+                                                const BackendOptions& options,
+                                                std::vector<std::string>* passed_over = nullptr);
 
 // One line each, for start-up logs and `bessemer --version`: "cpu: avx2, 2 threads",
 // "cuda: not found (...)".

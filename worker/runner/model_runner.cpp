@@ -56,6 +56,12 @@ KvLayout layout_of(const Model& model, DType dtype) {
   return layout;
 }
 
+// Of the memory that the backend works in.
+StatusOr<uint64_t> available_bytes(const Backend& backend) {
+  if (const std::optional<uint64_t> own = backend.free_bytes()) return *own;
+  return available_memory_bytes();
+}
+
 SampleInput sample_input(const Slot& slot, const Work& work) {
   const SamplingParams& p = slot.sampling;
   return {.params = &p,
@@ -89,14 +95,14 @@ StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend,
                         .block_tokens = layout.block_tokens,
                         .max_len = limits.max_len,
                         .slots = limits.slots};
-  ASSIGN_OR_RETURN(request.available_bytes, available_memory_bytes());
+  ASSIGN_OR_RETURN(request.available_bytes, available_bytes(backend));
   // First without what follows, whose tables of max_len positions are smaller than one sequence's
   // KV: an absurd length is refused before it is allocated for.
   RETURN_IF_ERROR(plan_memory(request).status());
   RETURN_IF_ERROR(model->reserve(backend, limits.rows, limits.logit_rows, limits.max_len));
   RETURN_IF_ERROR(backend.reserve_workspace(limits.rows, limits.logit_rows, model->vocab_size()));
   request.scratch_bytes = model->scratch_bytes();
-  ASSIGN_OR_RETURN(request.available_bytes, available_memory_bytes());
+  ASSIGN_OR_RETURN(request.available_bytes, available_bytes(backend));
   ASSIGN_OR_RETURN(MemoryPlan memory, plan_memory(request));
   layout.group_blocks[0] = memory.kv_blocks;
   ASSIGN_OR_RETURN(KvPoolPtr kv, backend.make_kv(layout));
@@ -200,12 +206,14 @@ Status ModelRunner::forward_and_sample(const StepPlan& plan) {
               .rows = static_cast<int32_t>(inputs.ids.size()),
               .sequences = static_cast<int32_t>(inputs.query_start.size()) - 1,
               .longest_query = step_.longest_query,
-              .kv_bucket = step_.longest_kv};
+              .kv_bucket = step_.longest_kv,
+              .flags = step_.longest_query == 1 ? StepKey::kReplayable : 0};
   backend_.begin_step(inputs, batch_);
   Mat logits;
   Ticket ticket = backend_.run(key, [&] { logits = model_->forward(backend_, batch_, *kv_); });
   if (!inputs.out_rows.empty()) {
     key.program = kOutput;
+    key.flags = 0;
     key.rows = static_cast<int32_t>(inputs.out_rows.size());
     ticket = backend_.run(key, [&] {
       issue_scores(logits);

@@ -20,13 +20,25 @@ StatusOr<std::unique_ptr<Buffer>> HostBuffer::make(size_t bytes) {
   return std::unique_ptr<Buffer>(new HostBuffer(std::move(memory), bytes));
 }
 
+void HostBuffer::read(size_t offset, std::span<std::byte> to) {
+  CHECK(offset <= size_bytes_ && to.size() <= size_bytes_ - offset);
+  if (!to.empty()) std::memcpy(to.data(), bytes_.get() + offset, to.size());
+}
+
+void HostBuffer::write(size_t offset, std::span<const std::byte> from) {
+  CHECK(offset <= size_bytes_ && from.size() <= size_bytes_ - offset);
+  if (!from.empty()) std::memcpy(bytes_.get() + offset, from.data(), from.size());
+}
+
 namespace {
 
 DeviceInts handle(const std::vector<int32_t>& values) {
   return {values.data(), static_cast<int32_t>(values.size())};
 }
 
-void check_shapes(const StepInputs& inputs) {
+}  // namespace
+
+void check_step(const StepInputs& inputs) {
   CHECK(inputs.ids.size() == inputs.positions.size());
   CHECK(!inputs.query_start.empty() && inputs.query_start.front() == 0);
   CHECK(inputs.query_start.back() <= static_cast<int32_t>(inputs.ids.size()));
@@ -38,10 +50,8 @@ void check_shapes(const StepInputs& inputs) {
   }
 }
 
-}  // namespace
-
 void StepRing::upload(const StepInputs& inputs, Batch& batch) {
-  check_shapes(inputs);
+  check_step(inputs);
   StepInputs& slot = slots_[next_++ % kStepsInFlight];
   slot = inputs;
   batch.rows = static_cast<int32_t>(slot.ids.size());
@@ -128,8 +138,7 @@ Status check_layer(const KvLayout& layout, size_t index) {
 Status check_kv_layout(const KvLayout& layout) {
   if (layout.dtype != DType::f32 && layout.dtype != DType::f16 && layout.dtype != DType::bf16 &&
       layout.dtype != DType::i8) {
-    return absl::InvalidArgumentError(
-        "KV layout: the CPU backends keep KV as f32, f16, bf16 or int8");
+    return absl::InvalidArgumentError("KV layout: the backends keep KV as f32, f16, bf16 or int8");
   }
   if (layout.block_tokens <= 0) {
     return absl::InvalidArgumentError("KV layout: block_tokens must be positive");

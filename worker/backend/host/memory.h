@@ -1,4 +1,4 @@
-// What the two CPU backends share: host memory, uploaded steps, tables of positions.
+// What backends share: host memory, uploaded steps, tables of positions, checks of what they are given.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -43,6 +43,8 @@ class HostBuffer final : public Buffer {
 
   size_t size_bytes() const override { return size_bytes_; }
   std::byte* address() override { return bytes_.get(); }
+  void read(size_t offset, std::span<std::byte> to) override;
+  void write(size_t offset, std::span<const std::byte> from) override;
 
  private:
   HostBuffer(Array<std::byte> bytes, size_t size_bytes)
@@ -50,6 +52,9 @@ class HostBuffer final : public Buffer {
   Array<std::byte> bytes_;
   size_t size_bytes_;
 };
+
+// CHECKs that the arrays of a step fit each other.
+void check_step(const StepInputs& inputs);
 
 // Copies of the inputs of the last kStepsInFlight steps, so that a Batch stays readable while the
 // next one is prepared.
@@ -84,7 +89,7 @@ class HostRopeTable final : public RopeTable {
   Array<float> cosines_, sines_;
 };
 
-// Refuses layouts that no CPU backend can hold: unknown groups, bad shares, other dtypes than f32,
+// Refuses layouts that no backend can hold: unknown groups, bad shares, other dtypes than f32,
 // f16, bf16 and i8.
 Status check_kv_layout(const KvLayout& layout);
 // Refuses parts whose bytes, columns or bias do not fit; returns the rows of all parts together.
