@@ -46,6 +46,11 @@ SampleOutput failed(Fault fault) {
 
 }  // namespace
 
+bool draws_the_largest(const SampleInput& input) {
+  return input.params->temperature < kGreedyBelow && input.top_logprobs < 0 &&
+         !needs_adjustment(input);
+}
+
 SampleOutput sample_row(std::span<const float> logits, const SampleInput& input) {
   const RowMax model_max = find_max(logits);
   if (!model_max.usable) return failed(Fault::numeric);

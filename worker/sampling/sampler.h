@@ -50,6 +50,10 @@ struct SampleOutput {
 // from any thread.
 SampleOutput sample_row(std::span<const float> logits, const SampleInput& input);
 
+// True: sample_row() gives the row's largest logit, of equal ones the lowest id, or Fault::numeric,
+// and no logprobs. So whoever can find that where the row lies need not fetch the row.
+bool draws_the_largest(const SampleInput& input);
+
 // Log-probability and rank of `target` under the row, and its `top` best alternatives behind it
 // (the target may be among them). Empty: the row is unusable (as Fault::numeric above) or has no
 // such token.
