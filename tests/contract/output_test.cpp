@@ -39,6 +39,35 @@ TEST_P(OutputTest, SampleEqualsTheSamplerRowByRow) {
   }
 }
 
+// Rows of which only the largest logit is asked, ties and unusable ones among them.
+TEST_P(OutputTest, GreedyRowsEqualTheSampler) {
+  constexpr int32_t kWidth = 5000;
+  Matrix logits(*subject_, 7, kWidth, 1);
+  logits.fill(random_, 5.0f);
+  logits.at(1, 4999) = logits.at(1, 17) = 1000;
+  logits.at(2, 3000) = NAN;
+  logits.at(3, 0) = INFINITY;
+  for (int32_t c = 0; c < kWidth; ++c) {
+    logits.at(4, c) = -INFINITY;
+    logits.at(5, c) = -INFINITY;
+    logits.at(6, c) = c % 2 ? -0.0f : 0.0f;
+  }
+  logits.at(5, 4321) = -1e30f;
+  const SamplingParams params{.temperature = 0.0f};
+  std::vector<SampleInput> inputs(7);
+  for (SampleInput& input : inputs) input.params = &params;
+  std::vector<SampleOutput> out(inputs.size());
+  run(*subject_, [&] { subject_->sample(out, logits.mat(), inputs); });
+  for (int32_t r = 0; r < 7; ++r) {
+    const auto i = static_cast<size_t>(r);
+    ASSERT_TRUE(draws_the_largest(inputs[i]));
+    const SampleOutput want = sample_row({&logits.at(r, 0), kWidth}, inputs[i]);
+    EXPECT_EQ(out[i].token, want.token) << r;
+    EXPECT_EQ(out[i].fault, want.fault) << r;
+    EXPECT_TRUE(out[i].logprobs.empty());
+  }
+}
+
 TEST_P(OutputTest, ScoreEqualsTheSamplerRowByRow) {
   Matrix logits(*subject_, 5, 77);
   logits.fill(random_, 5.0f);

@@ -76,10 +76,19 @@ TEST_P(RowsTest, BeginStepKeepsTheStepBefore) {
   EXPECT_EQ(first.sequences, 1);
   EXPECT_EQ(first.longest_query, 3);
   EXPECT_EQ(first.longest_kv, 40);
-  EXPECT_EQ(first.ids.address[2], 2);
-  EXPECT_EQ(second.ids.address[2], 9);
-  EXPECT_EQ(first.groups[0].kv_len.address[0], 40);
-  EXPECT_EQ(second.groups[0].kv_len.address[0], 41);
+  // Handles are read by ops alone.
+  Matrix numbers(*subject_, 50, 1);
+  for (int32_t r = 0; r < 50; ++r) numbers.at(r, 0) = static_cast<float>(r);
+  const auto read = [&](DeviceInts handle) {
+    Matrix out(*subject_, handle.count, 1);
+    run(*subject_, [&] { subject_->get_rows(out.mat(), numbers.mat(), handle); });
+    return out.values();
+  };
+  using Values = std::vector<float>;
+  EXPECT_EQ(read(first.ids), (Values{0, 1, 2}));
+  EXPECT_EQ(read(second.ids), (Values{7, 8, 9}));
+  EXPECT_EQ(read(first.groups[0].kv_len), (Values{40}));
+  EXPECT_EQ(read(second.groups[0].kv_len), (Values{41}));
 }
 
 }  // namespace

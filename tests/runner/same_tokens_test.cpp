@@ -97,6 +97,18 @@ std::string quantised_path() {
   return path;
 }
 
+// Of stories260K with KV in f32, which is what the goldens are of.
+void expect_goldens(Harness& harness) {
+  const auto goldens = read_goldens();
+  ASSERT_GE(goldens.size(), 5u);
+  for (const Golden& golden : goldens) {
+    const Output output =
+        harness.run(greedy(golden.prompt, static_cast<int32_t>(golden.greedy.size())));
+    EXPECT_EQ(output.error, "");
+    EXPECT_EQ(output.ids[0], golden.greedy);
+  }
+}
+
 struct Variant {
   std::string name, backend;
   bool quantised;  // the weights
@@ -126,17 +138,10 @@ class SameTokens : public ::testing::TestWithParam<Variant> {
 };
 
 TEST_P(SameTokens, AsLlamaCpp) {
-  if (GetParam().kv != DType::f32) return;  // the goldens are of stories260K and KV in f32
+  if (GetParam().kv != DType::f32) return;
   const auto harness = make();
   ASSERT_TRUE(harness);
-  const auto goldens = read_goldens();
-  ASSERT_GE(goldens.size(), 5u);
-  for (const Golden& golden : goldens) {
-    const Output output =
-        harness->run(greedy(golden.prompt, static_cast<int32_t>(golden.greedy.size())));
-    EXPECT_EQ(output.error, "");
-    EXPECT_EQ(output.ids[0], golden.greedy);
-  }
+  expect_goldens(*harness);
 }
 
 TEST_P(SameTokens, AloneAndInABatch) {
@@ -274,6 +279,56 @@ INSTANTIATE_TEST_SUITE_P(Backends, SameTokens,
                                            Variant{"cpu", "cpu", false, DType::f32},
                                            Variant{"cpu_q4_f16", "cpu", true, DType::f16},
                                            Variant{"cpu_q4_int8", "cpu", true, DType::i8}),
+                         [](const auto& param) { return param.param.name; });
+
+// A device promises the same bits for the same steps only: goldens, and the same requests again.
+class SameTokensOnADevice : public ::testing::TestWithParam<Variant> {
+ protected:
+  void SetUp() override {
+    const auto backend = make_backend(GetParam().backend, {});
+    if (!backend.ok()) GTEST_SKIP() << GetParam().backend << ": " << backend.status().message();
+    if (!std::filesystem::exists(test::stories_model_path()))
+      GTEST_SKIP() << test::stories_model_path() << " is missing";
+  }
+  std::unique_ptr<Harness> make() {
+    HarnessOptions options;
+    options.backend = GetParam().backend;
+    options.kv_dtype = GetParam().kv;
+    options.prefix_cache = false;  // what is found there changes a step
+    return Harness::make(options,
+                         GetParam().quantised ? quantised_path() : test::stories_model_path());
+  }
+};
+
+TEST_P(SameTokensOnADevice, AsLlamaCpp) {
+  if (GetParam().kv != DType::f32) return;
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  expect_goldens(*harness);
+}
+
+TEST_P(SameTokensOnADevice, OneByOneTwice) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  const auto requests = random_requests(8, 3);
+  const auto first = one_by_one(*harness, requests);
+  EXPECT_EQ(one_by_one(*harness, requests), first);
+}
+
+TEST_P(SameTokensOnADevice, TogetherNothingIsHeldAfterwards) {
+  const auto harness = make();
+  ASSERT_TRUE(harness);
+  ids_of(harness->run(random_requests(12, 5)));
+  const EngineStats stats = harness->stats();
+  EXPECT_EQ(stats.slots_open, 0);
+  EXPECT_EQ(stats.kv_held, 0);
+  EXPECT_EQ(stats.kv_free + stats.kv_cached, stats.kv_total);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, SameTokensOnADevice,
+                         ::testing::Values(Variant{"cuda", "cuda", false, DType::f32},
+                                           Variant{"cuda_q4_f16", "cuda", true, DType::f16},
+                                           Variant{"cuda_q4_int8", "cuda", true, DType::i8}),
                          [](const auto& param) { return param.param.name; });
 
 }  // namespace
