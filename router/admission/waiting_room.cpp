@@ -20,8 +20,6 @@ constexpr auto kTokenRateHalfLife = std::chrono::seconds(30);
 constexpr auto kAway = std::chrono::seconds(5);
 // Of tokens, too: what was seen for less is no rate yet.
 constexpr double kLeastRatedSeconds = 1, kPriorSeconds = 3;
-// Of what goes to a tenant by its weight.
-constexpr auto kMostCredit = std::chrono::seconds(2);
 // Before anything has gone.
 constexpr auto kFirstPromise = std::chrono::seconds(1);
 
@@ -172,7 +170,7 @@ void WaitingRoom::fade(Rate& rate, Duration passed, Duration half_life) {
 }
 
 double WaitingRoom::virtual_service(const Line& line, TimePoint now, const ServiceOf& service) {
-  const double lift = line.lift * decay(now - line.lifted);
+  const double lift = line.lift * decay(now - line.lifted, kShareHalfLife);
   return (service(line.tenant->id) + lift) / line.tenant->weight;
 }
 
@@ -187,22 +185,13 @@ std::optional<double> WaitingRoom::least_service(const Line& but, TimePoint now,
   return least;
 }
 
-// What it may be behind the one that was given least, by weight, as it begins to wait.
-double WaitingRoom::most_credit(const Line& line, const ServiceOf& service) const {
-  double given = 0;
-  for (const auto& [id, each] : lines_) given += service(id);
-  const double a_second = given * std::numbers::ln2 / Seconds(kServiceHalfLife).count();
-  return a_second * Seconds(kMostCredit).count() / weights_with(line);
-}
-
 void WaitingRoom::lift(Line& line, TimePoint now, const ServiceOf& service) const {
+  if (now - line.active <= kAway) return;
   const auto least = least_service(line, now, service);
-  if (!least) return;
-  const bool was_away = now - line.active > kAway;
-  const double floor = *least - (was_away ? 0 : most_credit(line, service));
   const double mine = virtual_service(line, now, service);
-  if (mine >= floor) return;
-  line.lift = line.lift * decay(now - line.lifted) + (floor - mine) * line.tenant->weight;
+  if (!least || mine >= *least) return;
+  line.lift =
+      line.lift * decay(now - line.lifted, kShareHalfLife) + (*least - mine) * line.tenant->weight;
   line.lifted = now;
 }
 

@@ -13,9 +13,7 @@
 //   W2  A place is kept until kPromiseLife after the time that was told, for whoever asks again under
 //       the same key. It is one of the tenant's places for whoever would still wait when it is due;
 //       who would have gone by then takes nothing away.
-//   W3  A tenant that begins to wait is not ahead of the one that was given least, and behind it by
-//       no more than what kMostCredit would give it: what others got while nobody was short is not
-//       held against them for long.
+//   W3  A tenant that begins to wait is not behind nor ahead of the one that was given least.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -69,7 +67,11 @@ struct RoomLimits {
   Duration longest_wait = std::chrono::seconds(20);
 };
 
-// How much the tenant was given, by all workers.
+// How fast what was given is forgotten where it decides who goes next: what a tenant was given while
+// nobody was short must not be held against it for long. All routers forget alike, or each would serve
+// another tenant.
+constexpr Duration kShareHalfLife = std::chrono::seconds(5);
+// How much the tenant was given lately, by all workers.
 using ServiceOf = std::function<double(uint64_t tenant)>;
 
 class WaitingRoom {
@@ -127,7 +129,6 @@ class WaitingRoom {
   std::optional<double> least_service(const Line& but, TimePoint now,
                                       const ServiceOf& service) const;
   void lift(Line& line, TimePoint now, const ServiceOf& service) const;
-  double most_credit(const Line& line, const ServiceOf& service) const;
   size_t open_places(const Line& line, size_t most) const;
   static bool has_open_place(const Line& line, size_t open, TimePoint now);
   static std::optional<Duration> time_of(double amount, const Rate& rate);

@@ -57,6 +57,33 @@ TEST_F(GateTest, BehindAClosedGateTheyWaitAndGoInOrder) {
   EXPECT_EQ(turns_[6], 5);
 }
 
+// What workers report decides who goes next, and is half forgotten after kShareHalfLife.
+TEST_F(GateTest, WhoWasGivenLessLatelyGoesFirst) {
+  auto other = std::make_shared<Tenant>();
+  other->id = 2;
+  const auto report = [&](uint64_t tenant, double service, uint64_t mono_us) {
+    v1::TenantReport given;
+    given.set_incarnation(1);
+    given.set_mono_us(mono_us);
+    given.add_tenant(tenant);
+    given.add_service(service);
+    given.add_tokens(service);
+    given.add_requests(1);
+    gate_.report(0, given, now_);
+  };
+  report(3, 1, 1'000);  // what a worker said first is no news
+  report(1, 1'000, 2'000);
+  now_ += 3 * kShareHalfLife;
+  report(2, 200, 15'002'000);
+  gate_.found_none("m");
+  for (const TenantPtr& tenant : {TenantPtr(other), tenant_}) {
+    const int who = static_cast<int>(tenant->id);
+    gate_.enter("m", {tenant, 500 + tenant->id, 10}, [this, who] { turns_.push_back(who); }, now_);
+  }
+  gate_.wake(now_);
+  EXPECT_EQ(turns_, (std::vector<int>{1, 2})) << "1,000 of 15 seconds ago are 125 now";
+}
+
 TEST_F(GateTest, NobodyPassesThoseWhoWait) {
   gate_.found_none("m");
   const TicketId first = wait();
