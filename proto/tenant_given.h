@@ -29,12 +29,13 @@ struct TenantGiven {
   TenantGiven operator*(double by) const { return {service * by, tokens * by, requests * by}; }
 };
 
-// A sum that halves: `given` as it was at `at`.
+// A sum that halves each `half_life`: `given` as it was at `at`.
 struct FadingSum {
   TenantGiven given;
   TimePoint at{};
+  Duration half_life = kServiceHalfLife;
 
-  TenantGiven now(TimePoint when) const { return given * decay(when - at); }
+  TenantGiven now(TimePoint when) const { return given * decay(when - at, half_life); }
   void add(const TenantGiven& more, TimePoint when) {
     given = now(when);
     given += more;

@@ -5,9 +5,6 @@
 namespace bessemer {
 namespace {
 
-// Tenants, before those who were given nothing for long are forgotten.
-constexpr size_t kMostRecent = 4096;
-
 uint64_t number(TicketId ticket) {
   return static_cast<uint64_t>(ticket);
 }
@@ -99,11 +96,7 @@ std::vector<Gate::Turn> Gate::pump(Door& door, TimePoint now) {
 }
 
 ServiceOf Gate::service_at(TimePoint now) const {
-  return [this, now](uint64_t tenant) {
-    const auto recent = recent_.find(tenant);
-    if (recent == recent_.end()) return 0.0;
-    return recent->second.service * decay(now - recent->second.at, kShareHalfLife);
-  };
+  return [this, now](uint64_t tenant) { return accounts_.service_lately(tenant, now); };
 }
 
 RateVerdict Gate::take(const Tenant& tenant, int64_t prompt_tokens, TimePoint now) {
@@ -118,16 +111,9 @@ void Gate::give_back(const Tenant& tenant, int64_t prompt_tokens) {
 
 void Gate::report(uint32_t worker, const v1::TenantReport& report, TimePoint now) {
   std::lock_guard lock(mutex_);
-  accounts_.apply(worker, report, now, [&](uint64_t tenant, const TenantGiven& more) {
+  accounts_.apply(worker, report, now, [this](uint64_t tenant, const TenantGiven& more) {
     limiter_.given(tenant, more);
-    Recent& recent = recent_[tenant];
-    recent.service = recent.service * decay(now - recent.at, kShareHalfLife) + more.service;
-    recent.at = now;
   });
-  if (recent_.size() > kMostRecent) {
-    std::erase_if(recent_,
-                  [now](const auto& each) { return now - each.second.at > 20 * kShareHalfLife; });
-  }
 }
 
 void Gate::drop(uint32_t worker, TimePoint now) {

@@ -88,12 +88,6 @@ class Gate {
   RoomLimits limits_;
   std::map<std::string, Door> doors_;
   TenantAccounts accounts_;
-  // Of what each tenant was given; halves each kShareHalfLife.
-  struct Recent {
-    double service = 0;
-    TimePoint at{};
-  };
-  std::unordered_map<uint64_t, Recent> recent_;
   RateLimiter limiter_;
 };
 

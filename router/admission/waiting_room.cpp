@@ -38,8 +38,8 @@ std::variant<TicketId, TurnedAway> WaitingRoom::enter(const Guest& guest, const 
   expire(now);
   Line& line = line_of(guest, now);
   pass(line, now);
-  const bool was_told = has_promise(guest);
-  const bool has_place = was_told && now >= promises_.at(guest.key).due;
+  const Promise* const told = promise_of(guest);
+  const bool was_told = told != nullptr, has_place = was_told && now >= told->due;
   if (has_place) take_promise(guest);
   const size_t open = open_places(line, limits.most);
   const bool is_full = guests_.size() >= limits.most;
@@ -257,9 +257,10 @@ void WaitingRoom::forget(Line& line, const Promise& promise) {
   line.promised_tokens -= promise.tokens;
 }
 
-bool WaitingRoom::has_promise(const Guest& guest) const {
+const WaitingRoom::Promise* WaitingRoom::promise_of(const Guest& guest) const {
   const auto at = promises_.find(guest.key);
-  return at != promises_.end() && at->second.tenant == guest.tenant->id;
+  const bool is_his = at != promises_.end() && at->second.tenant == guest.tenant->id;
+  return is_his ? &at->second : nullptr;
 }
 
 void WaitingRoom::take_promise(const Guest& guest) {
@@ -276,10 +277,9 @@ void WaitingRoom::take_promise(const Guest& guest) {
 // Who comes before his time hears it again.
 TurnedAway WaitingRoom::promise(const Guest& guest, Line& line, size_t places,
                                 Duration longest_wait, TimePoint now) {
-  const auto known = promises_.find(guest.key);
-  if (known != promises_.end() && known->second.tenant == guest.tenant->id) {
+  if (const Promise* const known = promise_of(guest)) {
     ++promise_counts_.early;
-    return {std::max<Duration>(known->second.due - now, kShortestPromise)};
+    return {std::max<Duration>(known->due - now, kShortestPromise)};
   }
   const size_t before = line.places.size() + line.promised.size() + 1;
   const double position = static_cast<double>(before - std::min(before - 1, places));

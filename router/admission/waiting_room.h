@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "router/tenants/accounts.h"
 #include "router/tenants/tenant_directory.h"
 
 namespace bessemer {
@@ -67,10 +68,6 @@ struct RoomLimits {
   Duration longest_wait = std::chrono::seconds(20);
 };
 
-// How fast what was given is forgotten where it decides who goes next: what a tenant was given while
-// nobody was short must not be held against it for long. All routers forget alike, or each would serve
-// another tenant.
-constexpr Duration kShareHalfLife = std::chrono::seconds(5);
 // How much the tenant was given lately, by all workers.
 using ServiceOf = std::function<double(uint64_t tenant)>;
 
@@ -136,7 +133,8 @@ class WaitingRoom {
   std::optional<Duration> time_of_tokens(int64_t tokens, const Line& line) const;
   bool too_long(const Guest& guest, const Line& line, Duration longest_wait) const;
   static void forget(Line& line, const Promise& promise);
-  bool has_promise(const Guest& guest) const;
+  // Null: none, or it is another tenant's.
+  const Promise* promise_of(const Guest& guest) const;
   void take_promise(const Guest& guest);
   // So that he waits for no longer than `longest_wait` once he is back; max: however long.
   TurnedAway promise(const Guest& guest, Line& line, size_t places, Duration longest_wait,

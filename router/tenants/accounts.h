@@ -11,6 +11,11 @@
 
 namespace bessemer {
 
+// How fast what was given is forgotten where it decides who goes next: what a tenant was given while
+// nobody was short must not be held against it for long. All routers forget alike, or each would serve
+// another tenant.
+constexpr Duration kShareHalfLife = std::chrono::seconds(5);
+
 // One owner.
 class TenantAccounts {
  public:
@@ -21,6 +26,8 @@ class TenantAccounts {
   void apply(uint32_t worker, const v1::TenantReport& report, TimePoint now, const News& news);
   void drop(uint32_t worker, TimePoint now);
   TenantGiven given(uint64_t tenant, TimePoint now) const;
+  // Of the news alone, halved each kShareHalfLife: TenantGiven::service.
+  double service_lately(uint64_t tenant, TimePoint now) const;
 
  private:
   struct Reported {
@@ -31,11 +38,15 @@ class TenantAccounts {
     uint64_t incarnation = 0;
     std::unordered_map<uint64_t, Reported> tenants;
   };
+  struct Total {
+    FadingSum given;
+    FadingSum lately{.given = {}, .at = {}, .half_life = kShareHalfLife};
+  };
   void take_out(const Worker& worker, TimePoint now);
 
   std::unordered_map<uint32_t, Worker> workers_;
   // Of all workers: the order of who waits asks for each tenant's at every turn.
-  std::unordered_map<uint64_t, FadingSum> totals_;
+  std::unordered_map<uint64_t, Total> totals_;
 };
 
 }  // namespace bessemer

@@ -48,8 +48,8 @@ class ChunkPace {
 
   const double step_us_;
   const int32_t most_rows_;
-  double rows_ = 0;       // 0: nothing has been measured
-  double lone_rows_ = 0;  // of prompts alone; begins at kLeastLoneRows
+  double rows_ = 0;                    // 0: nothing has been measured
+  double lone_rows_ = kLeastLoneRows;  // of prompts alone
   // Mean time of a step without prompts, by the streams' number of binary digits; 0: none yet.
   std::array<double, 32> undisturbed_us_{};
 };
