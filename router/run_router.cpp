@@ -44,19 +44,21 @@ bool stop_within(const sigset_t& signals, milliseconds limit) {
   return signal == SIGTERM || signal == SIGINT;
 }
 
-// Who is not ready, and why; empty: `wanted` workers are.
+size_t count_ready(const ClusterView& view) {
+  return static_cast<size_t>(
+      std::ranges::count(view.workers, WorkerState::ready, &WorkerView::state));
+}
+
+// Who is not ready, and why.
 std::string who_is_missing(const ClusterView& view, size_t wanted) {
-  size_t ready = 0;
   std::string missing;
   for (const WorkerView& worker : view.workers) {
-    if (worker.state == WorkerState::ready) ++ready;
     if (worker.state == WorkerState::ready || worker.state == WorkerState::absent) continue;
     missing += fmt::format("{}{} is {}{}{}", missing.empty() ? "" : "; ", worker.address,
                            worker_state_name(worker.state), worker.problem.empty() ? "" : ": ",
                            worker.problem);
   }
-  if (ready >= wanted) return "";
-  return missing.empty() ? fmt::format("{} of {} are known", ready, wanted) : missing;
+  return missing.empty() ? fmt::format("{} of {} are known", count_ready(view), wanted) : missing;
 }
 
 void announce(const RouterConfig& config, uint16_t port) {
@@ -152,13 +154,14 @@ bool serve_until_ready(Router& router, Rereader& rereader, const sigset_t& signa
                        size_t workers) {
   auto said = std::chrono::steady_clock::now();
   return serve_until(router, rereader, signals, kWorkersPoll, [&] {
-    const std::string missing = who_is_missing(*router.view(), workers);
+    const ClusterViewPtr view = router.view();
+    if (count_ready(*view) >= workers) return true;
     const auto now = std::chrono::steady_clock::now();
-    if (!missing.empty() && now - said > kWaitingIsSaid) {
-      log().info("waiting for workers: {}", missing);
+    if (now - said > kWaitingIsSaid) {
+      log().info("waiting for workers: {}", who_is_missing(*view, workers));
       said = now;
     }
-    return missing.empty();
+    return false;
   });
 }
 
