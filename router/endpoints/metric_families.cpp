@@ -11,6 +11,13 @@ void MetricFamilies::add(const char* name, const char* help, Type type, Metrics 
   families_.push_back({std::string("bessemer_router_") + name, help, type, std::move(metrics)});
 }
 
+ClientMetric MetricFamilies::labelled(std::vector<ClientMetric::Label> labels, uint64_t total) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.counter.value = static_cast<double>(total);
+  return metric;
+}
+
 void MetricFamilies::counter(const char* name, const char* help, uint64_t total) {
   ClientMetric metric;
   metric.counter.value = static_cast<double>(total);

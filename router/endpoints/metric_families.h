@@ -37,6 +37,10 @@ class MetricFamilies {
     histogram(name, help, parts);
   }
 
+  // One counter of a family whose members have labels.
+  static prometheus::ClientMetric labelled(std::vector<prometheus::ClientMetric::Label> labels,
+                                           uint64_t total);
+
   const std::vector<prometheus::MetricFamily>& all() const { return families_; }
 
  private:

@@ -23,10 +23,8 @@ void add_requests(const RouterContext& router, MetricFamilies& families) {
       uint64_t total = 0;
       for (const auto& core : router.cores) total += core->stats.requests[endpoint][i].value();
       if (total == 0) continue;
-      ClientMetric metric;
-      metric.label = {{"endpoint", std::string(path)}, {"status", std::to_string(kStatuses[i])}};
-      metric.counter.value = static_cast<double>(total);
-      metrics.push_back(std::move(metric));
+      metrics.push_back(MetricFamilies::labelled(
+          {{"endpoint", std::string(path)}, {"status", std::to_string(kStatuses[i])}}, total));
     }
   }
   families.add("requests_total",
@@ -38,11 +36,10 @@ void add_requests(const RouterContext& router, MetricFamilies& families) {
 void add_failover(const RouterContext& router, MetricFamilies& families) {
   MetricFamilies::Metrics metrics;
   for (size_t cause = 0; cause < kLossCauses; cause++) {
-    ClientMetric metric;
-    metric.label = {{"cause", loss_cause_name(static_cast<LossCause>(cause))}};
-    for (const auto& core : router.cores)
-      metric.counter.value += static_cast<double>(core->stats.resumes[cause].value());
-    metrics.push_back(std::move(metric));
+    uint64_t total = 0;
+    for (const auto& core : router.cores) total += core->stats.resumes[cause].value();
+    metrics.push_back(MetricFamilies::labelled(
+        {{"cause", loss_cause_name(static_cast<LossCause>(cause))}}, total));
   }
   families.add("resumes_total",
                "Times that an answer went on on another worker behind what was delivered, by how "

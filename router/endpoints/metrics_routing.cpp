@@ -9,11 +9,10 @@ namespace {
 void add_decisions(const RouterContext& router, MetricFamilies& families) {
   MetricFamilies::Metrics metrics;
   for (size_t reason = 0; reason < kChoiceReasons; reason++) {
-    prometheus::ClientMetric metric;
-    metric.label = {{"reason", choice_reason_name(static_cast<ChoiceReason>(reason))}};
-    for (const auto& core : router.cores)
-      metric.counter.value += static_cast<double>(core->routing.decisions[reason].value());
-    metrics.push_back(std::move(metric));
+    uint64_t total = 0;
+    for (const auto& core : router.cores) total += core->routing.decisions[reason].value();
+    metrics.push_back(MetricFamilies::labelled(
+        {{"reason", choice_reason_name(static_cast<ChoiceReason>(reason))}}, total));
   }
   families.add("decisions_total", "Choices of a worker, by why it was that one.",
                MetricFamilies::Type::Counter, std::move(metrics));

@@ -5,16 +5,6 @@
 namespace bessemer {
 namespace {
 
-using prometheus::ClientMetric;
-
-void add_value(MetricFamilies::Metrics& metrics, std::vector<ClientMetric::Label> labels,
-               uint64_t value) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  metric.counter.value = static_cast<double>(value);
-  metrics.push_back(std::move(metric));
-}
-
 void add_promises(const PromiseCounts& counts, MetricFamilies& families) {
   MetricFamilies::Metrics metrics;
   const std::pair<const char*, uint64_t> outcomes[] = {{"told", counts.told},
@@ -22,7 +12,8 @@ void add_promises(const PromiseCounts& counts, MetricFamilies& families) {
                                                        {"refused", counts.refused},
                                                        {"early", counts.early},
                                                        {"lapsed", counts.lapsed}};
-  for (const auto& [outcome, value] : outcomes) add_value(metrics, {{"outcome", outcome}}, value);
+  for (const auto& [outcome, value] : outcomes)
+    metrics.push_back(MetricFamilies::labelled({{"outcome", outcome}}, value));
   families.add("kept_places_total",
                "Requests that were told when to come back, and whose place was kept: told; came "
                "back and were let in, or came in time and were refused after all; came early and "
@@ -41,12 +32,12 @@ void add_tenant_metrics(const RouterContext& router, MetricFamilies& families) {
                                                          {"invalid", totals.invalid},
                                                          {"failed", totals.failed}};
     for (const auto& [outcome, value] : outcomes)
-      add_value(requests, {{"tenant", name}, {"outcome", outcome}}, value);
+      requests.push_back(MetricFamilies::labelled({{"tenant", name}, {"outcome", outcome}}, value));
     const std::pair<const char*, uint64_t> kinds[] = {{"prompt", totals.prompt_tokens},
                                                       {"cached", totals.cached_tokens},
                                                       {"generated", totals.generated_tokens}};
     for (const auto& [kind, value] : kinds)
-      add_value(tokens, {{"tenant", name}, {"kind", kind}}, value);
+      tokens.push_back(MetricFamilies::labelled({{"tenant", name}, {"kind", kind}}, value));
   }
   families.add("tenant_requests_total",
                "Requests by tenant (the first 50 that asked; then '(other)') and outcome (refused: "
