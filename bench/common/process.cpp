@@ -74,6 +74,12 @@ void stop(const Child& child) {
   waitpid(child.pid, nullptr, 0);
 }
 
+std::string filled(std::string command, std::string_view place, std::string_view value) {
+  for (size_t at = 0; (at = command.find(place, at)) != std::string::npos; at += value.size())
+    command.replace(at, place.size(), value);
+  return command;
+}
+
 StatusOr<Program> Program::start(const std::string& command, const std::string& log_path) {
   const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (log < 0) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sys/types.h>
@@ -20,6 +21,9 @@ struct Child {
 // before any thread exists.
 Child spawn(const std::function<int(int ready_fd)>& body);
 void stop(const Child& child);
+
+// `command` with `value` at each `place`, like "{port}".
+std::string filled(std::string command, std::string_view place, std::string_view value);
 
 // A shell command that runs as a process of its own until the object ends. It leads a process
 // group, writes to a log file, and gets SIGTERM when this program dies.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 
+#include "bench/common/result_file.h"
 #include "bench/common/samples.h"
 #include "common/json.h"
 
@@ -77,9 +77,7 @@ bool write_json(const std::string& path, const Machine& machine,
                                  {"isa", machine.isa},
                                  {"threads", machine.threads},
                                  {"cases", cases}};
-  std::ofstream file(path);
-  file << json::serialize(document) << "\n";
-  return static_cast<bool>(file);
+  return write_json(path, document).ok();
 }
 
 }  // namespace bessemer::bench

@@ -6,7 +6,6 @@
 // whole answers. What is "added" is a token's age at the client's read.
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -14,6 +13,7 @@
 
 #include "bench/common/host.h"
 #include "bench/common/process.h"
+#include "bench/common/result_file.h"
 #include "bench/router_overhead/load_client.h"
 #include "bench/router_overhead/mocks.h"
 #include "bench/serve/server.h"
@@ -67,11 +67,6 @@ std::string name_of(const Row& row) {
   return fmt::format("{}-{}", row.what, row.streams);
 }
 
-void replace(std::string& text, std::string_view place, const std::string& value) {
-  for (size_t at; (at = text.find(place)) != std::string::npos;)
-    text.replace(at, place.size(), value);
-}
-
 bool pin_to(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -94,8 +89,8 @@ StatusOr<json::object> measure(const Row& row, const Contender& contender, const
                                double seconds) {
   Candidate candidate;
   candidate.label = contender.name;
-  candidate.command = fmt::format("taskset -c {} {}", kRouterCpu, contender.command);
-  replace(candidate.command, "{worker}", worker_of(contender, worker.port));
+  candidate.command = filled(fmt::format("taskset -c {} {}", kRouterCpu, contender.command),
+                             "{worker}", worker_of(contender, worker.port));
   candidate.target.model = "mock";
   ASSIGN_OR_RETURN(Server server, open_server(candidate, kStartTimeout));
   const pid_t pid = server.program->pid();
@@ -199,9 +194,7 @@ Status run(const Arguments& arguments) {
                          {"command", arguments.command},     {"host", to_json(host)},
                          {"measure_s", arguments.measure_s}, {"time", std::time(nullptr)},
                          {"rows", std::move(figures)}};
-  std::ofstream file(arguments.out);
-  file << json::serialize(all) << "\n";
-  return file.good() ? absl::OkStatus() : absl::UnavailableError("cannot write " + arguments.out);
+  return write_json(arguments.out, all);
 }
 
 }  // namespace

@@ -6,12 +6,12 @@
 // Router CPU is the router process's user and system time over the tokens of the measured time.
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 
 #include <CLI/CLI.hpp>
 
 #include "bench/common/host.h"
 #include "bench/common/process.h"
+#include "bench/common/result_file.h"
 #include "bench/router_overhead/direct_client.h"
 #include "bench/router_overhead/load_client.h"
 #include "bench/router_overhead/mocks.h"
@@ -163,9 +163,9 @@ int run(const Arguments& arguments) {
                    {"time", std::time(nullptr)},
                    {"rows", std::move(rows)}};
   if (arguments.out.empty()) return 0;
-  std::ofstream file(arguments.out);
-  file << json::serialize(all) << "\n";
-  return file.good() ? 0 : 1;
+  const Status written = write_json(arguments.out, all);
+  if (!written.ok()) std::fprintf(stderr, "%s\n", std::string(written.message()).c_str());
+  return written.ok() ? 0 : 1;
 }
 
 }  // namespace

@@ -1,25 +1,17 @@
 // bessemer_bench_serve: a load client for any OpenAI-compatible server, and for two in turns.
 #include <algorithm>
 #include <ctime>
-#include <fstream>
 
 #include <CLI/CLI.hpp>
 #include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
 
+#include "bench/common/result_file.h"
 #include "bench/serve/arguments.h"
 #include "bench/serve/report.h"
 
 namespace bessemer::bench {
 namespace {
-
-Status write_json(const std::string& path, const json::object& document) {
-  std::ofstream file(path);
-  file << json::serialize(document) << "\n";
-  file.close();
-  if (file) return absl::OkStatus();
-  return absl::PermissionDeniedError("cannot write " + path + "; is there such a folder?");
-}
 
 StatusOr<CampaignResult> measure(const Arguments& arguments) {
   std::vector<Candidate> candidates = {arguments.a};

@@ -76,13 +76,6 @@ Status try_token(Target& target) {
   return ask_once(target, std::string(kOpeningWord), 1, kAnswerTimeout).status();
 }
 
-std::string with_port(std::string command, int port) {
-  constexpr std::string_view kPlace = "{port}";
-  for (size_t at; (at = command.find(kPlace)) != std::string::npos;)
-    command.replace(at, kPlace.size(), std::to_string(port));
-  return command;
-}
-
 Status start(const std::string& command, Server& server) {
   if (command.find("{port}") == std::string::npos) {
     return absl::InvalidArgumentError("`" + command +
@@ -93,7 +86,8 @@ Status start(const std::string& command, Server& server) {
   server.log = (std::filesystem::temp_directory_path() /
                 ("bessemer_bench_" + std::to_string(getpid()) + "_" + server.label + ".log"))
                    .string();
-  ASSIGN_OR_RETURN(Program program, Program::start(with_port(command, ports[0]), server.log));
+  ASSIGN_OR_RETURN(Program program,
+                   Program::start(filled(command, "{port}", std::to_string(ports[0])), server.log));
   server.program.emplace(std::move(program));
   return absl::OkStatus();
 }
