@@ -18,13 +18,13 @@ import contextlib
 import json
 import pathlib
 import random
-import subprocess
 import sys
 import tempfile
 import time
 
-from cluster import BINARY, default_model, small_model
+from cluster import default_model, small_model
 from processes import Process
+from tenants_file import TenantsFile
 
 WEIGHTS = {"one": 1, "three": 3}
 MAX_WAITING = 256  # in a router
@@ -32,18 +32,6 @@ WORKER_WAITING = 16
 SLOTS = 8  # of a worker: more at once only make each slower on a CPU
 MAX_WAIT_S = 5
 OUTPUT = 16
-
-
-def write_tenants(path):
-    """{tenant: key}"""
-    keys, lines = {}, ["tenants:"]
-    for name, weight in WEIGHTS.items():
-        key, digest = (line.split()[1] for line in subprocess.run(
-            [BINARY, "key"], capture_output=True, text=True, check=True).stdout.splitlines()[:2])
-        keys[name] = key
-        lines += [f"  - name: {name}", f"    keys: [{digest}]", f"    weight: {weight}"]
-    path.write_text("\n".join(lines) + "\n")
-    return keys
 
 
 class Answer:
@@ -216,12 +204,13 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        tenants = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tenants.yaml"
-        keys = write_tenants(tenants)
+        tenants = TenantsFile(pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tenants.yaml")
+        tenants.write(**{name: {"weight": weight} for name, weight in WEIGHTS.items()})
+        keys = {name: key for name, (key, _) in tenants.keys.items()}
         workers = [stack.enter_context(Process("worker", "--model", arguments.model, "--threads", 1, "--port", 0, "--kv-cache-mb",
                                                256, "--max-sequences", SLOTS, "--max-waiting", WORKER_WAITING)) for _ in range(arguments.workers)]
         routers = [stack.enter_context(Process("router", "--port", 0, "--threads", 1, "--workers", *(w.address for w in workers),
-                                               "--tenants-file", tenants, "--max-waiting", MAX_WAITING, "--max-wait-ms",
+                                               "--tenants-file", tenants.path, "--max-waiting", MAX_WAITING, "--max-wait-ms",
                                                1000 * MAX_WAIT_S)) for _ in range(2)]
         for router in routers:
             router.key = keys["one"]

@@ -15,33 +15,7 @@ import pytest
 
 from cluster import BINARY, START_SECONDS, counter_in, small_model, wait_until
 from processes import start_router, start_worker
-
-
-def new_key():
-    """(key, hash)"""
-    lines = subprocess.run([BINARY, "key"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return lines[0].split()[1], lines[1].split()[1]
-
-
-class Tenants:
-    """A tenants file, written beside and renamed."""
-
-    def __init__(self, path):
-        self.path = path
-        self.keys = {}
-
-    def write(self, **tenants):
-        lines = ["tenants:"]
-        for name, settings in tenants.items():
-            key, digest = self.keys.setdefault(name, new_key())
-            lines += [f"  - name: {name}", f"    keys: [{digest}]"]
-            lines += [f"    {setting}: {json.dumps(value)}" for setting, value in settings.items()]
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text("\n".join(lines) + "\n")
-        fresh.rename(self.path)
-
-    def client(self, router, name, retries=0):
-        return openai.OpenAI(base_url=f"http://{router.address}/v1", api_key=self.keys[name][0], max_retries=retries, timeout=60)
+from tenants_file import TenantsFile
 
 
 @pytest.fixture
@@ -54,7 +28,7 @@ def stack():
 def tenants(tmp_path):
     if small_model() is None:
         pytest.skip("no model: put stories260K.gguf into ../shared/data/models")
-    return Tenants(tmp_path / "tenants.yaml")
+    return TenantsFile(tmp_path / "tenants.yaml")
 
 
 def test_serve_waits_for_its_workers_without_a_key(tenants):

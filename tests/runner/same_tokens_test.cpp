@@ -109,10 +109,23 @@ void expect_goldens(Harness& harness) {
   }
 }
 
+// Slots and blocks are free again, or only cached.
+void expect_nothing_held_after(Harness& harness, const std::vector<Request>& requests) {
+  ids_of(harness.run(requests));
+  const EngineStats stats = harness.stats();
+  EXPECT_EQ(stats.slots_open, 0);
+  EXPECT_EQ(stats.kv_held, 0);
+  EXPECT_EQ(stats.kv_free + stats.kv_cached, stats.kv_total);
+}
+
 struct Variant {
   std::string name, backend;
   bool quantised;  // the weights
   DType kv;
+
+  std::string model_path() const {
+    return quantised ? quantised_path() : test::stories_model_path();
+  }
 };
 
 class SameTokens : public ::testing::TestWithParam<Variant> {
@@ -132,8 +145,7 @@ class SameTokens : public ::testing::TestWithParam<Variant> {
     options.step_tokens = step_tokens;
     options.threads = threads;
     options.kv_dtype = GetParam().kv;
-    return Harness::make(options,
-                         GetParam().quantised ? quantised_path() : test::stories_model_path());
+    return Harness::make(options, GetParam().model_path());
   }
 };
 
@@ -267,11 +279,7 @@ TEST_P(SameTokens, WithAnyNumberOfThreads) {
 TEST_P(SameTokens, NothingIsHeldAfterwards) {
   const auto harness = make();
   ASSERT_TRUE(harness);
-  ids_of(harness->run(random_requests(12, 5)));
-  const EngineStats stats = harness->stats();
-  EXPECT_EQ(stats.slots_open, 0);
-  EXPECT_EQ(stats.kv_held, 0);
-  EXPECT_EQ(stats.kv_free + stats.kv_cached, stats.kv_total);
+  expect_nothing_held_after(*harness, random_requests(12, 5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SameTokens,
@@ -295,8 +303,7 @@ class SameTokensOnADevice : public ::testing::TestWithParam<Variant> {
     options.backend = GetParam().backend;
     options.kv_dtype = GetParam().kv;
     options.prefix_cache = false;  // what is found there changes a step
-    return Harness::make(options,
-                         GetParam().quantised ? quantised_path() : test::stories_model_path());
+    return Harness::make(options, GetParam().model_path());
   }
 };
 
@@ -318,11 +325,7 @@ TEST_P(SameTokensOnADevice, OneByOneTwice) {
 TEST_P(SameTokensOnADevice, TogetherNothingIsHeldAfterwards) {
   const auto harness = make();
   ASSERT_TRUE(harness);
-  ids_of(harness->run(random_requests(12, 5)));
-  const EngineStats stats = harness->stats();
-  EXPECT_EQ(stats.slots_open, 0);
-  EXPECT_EQ(stats.kv_held, 0);
-  EXPECT_EQ(stats.kv_free + stats.kv_cached, stats.kv_total);
+  expect_nothing_held_after(*harness, random_requests(12, 5));
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SameTokensOnADevice,
